@@ -1,0 +1,46 @@
+"""What can go wrong in a reconstruction, always with a remedy."""
+
+
+class ReconstructionError(Exception):
+    """A reconstruction cannot go on.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong, with the offending value.
+    hint : str
+        What a surveyor can do about it.
+    """
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(f"{reason} {hint}".strip())
+        self.reason = reason
+        self.hint = hint
+
+
+class OptionError(ReconstructionError):
+    """An option, or a combination of options, that is refused before any work starts."""
+
+
+class InputError(ReconstructionError):
+    """Photos, positions or control that cannot give a survey."""
+
+
+class StageError(ReconstructionError):
+    """A stage that started and could not finish.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    reason, hint : str
+        As in `ReconstructionError`.
+    """
+
+    def __init__(self, stage: str, reason: str, hint: str) -> None:
+        super().__init__(reason, hint)
+        self.stage = stage
+
+
+class Cancelled(Exception):
+    """Somebody asked the run to stop; finished stages stay and the next run resumes."""

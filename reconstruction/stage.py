@@ -1,0 +1,225 @@
+"""The stage protocol: a pure function with a name, a version and a folder of its own.
+
+A stage that finished is never run again for the same inputs and options, a stage that was
+interrupted leaves nothing behind that could be mistaken for a result, and a stage that
+cannot work says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from reconstruction.errors import Cancelled, ReconstructionError, StageError
+
+In = TypeVar("In")
+Opt = TypeVar("Opt")
+Out = TypeVar("Out")
+Shard = TypeVar("Shard")
+Result = TypeVar("Result")
+
+MANIFEST = "manifest.json"
+_TOOLS = ("numpy", "numba", "opencv-python-headless", "pycolmap", "open3d-cpu", "open3d")
+
+
+@dataclass
+class Run:
+    """What a running stage may use of the world: progress, cancellation and the cores.
+
+    Parameters
+    ----------
+    report : callable
+        Receives the fraction done of this stage (0 to 1) and a message.
+    jobs : int
+        How many shards run at once.
+    cancelled : threading.Event
+        Set by whoever wants the run to stop.
+    """
+
+    report: Callable[[float, str], None] = lambda fraction, message: None
+    jobs: int = 1
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Say how far the stage is; raises `Cancelled` when it should stop."""
+        if self.cancelled.is_set():
+            raise Cancelled(message)
+        self.report(fraction, message)
+
+    def part(self, start: float, end: float) -> Run:
+        """The same run, its fractions mapped into start..end of this stage."""
+        return Run(
+            lambda fraction, message: self.report(start + (end - start) * fraction, message),
+            self.jobs,
+            self.cancelled,
+        )
+
+    def map(
+        self,
+        function: Callable[[Shard], Result],
+        shards: Iterable[Shard],
+        message: str,
+    ) -> list[Result]:
+        """Results of independent shards, in their order, computed on all cores.
+
+        Threads, not processes: the heavy parts (OpenCV, numba with ``nogil``, numpy, codecs)
+        release the interpreter lock, and threads share read-only arrays without copies. A shard
+        is a plain function of picklable arguments, so that a distributed run can carry it.
+        """
+        todo = list(shards)
+        results: list[Any] = [None] * len(todo)
+        with ThreadPoolExecutor(max(1, self.jobs)) as pool:
+            pending: dict[Future[Result], int] = {}
+            try:
+                done_count = 0
+                for index, shard in enumerate(todo):
+                    pending[pool.submit(function, shard)] = index
+                while pending:
+                    finished, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        results[pending.pop(future)] = future.result()
+                        done_count += 1
+                    self.progress(done_count / len(todo), f"{message} {done_count}/{len(todo)}")
+            except BaseException:
+                for future in pending:
+                    future.cancel()
+                raise
+        return results
+
+
+@dataclass(frozen=True)
+class Stage(Generic[In, Opt, Out]):
+    """One step of the recipe.
+
+    Parameters
+    ----------
+    name : str
+        Also the name of its folder.
+    version : int
+        Raised when the meaning of its output changes.
+    weight : float
+        Share of the whole run's time, in any unit.
+    run : callable
+        ``run(inputs, options, folder, run) -> Out``. Writes only below ``folder``.
+    load : callable
+        ``load(folder) -> Out`` for a finished folder; `run`'s result after a reload.
+    """
+
+    name: str
+    version: int
+    weight: float
+    run: Callable[[In, Opt, Path, Run], Out]
+    load: Callable[[Path], Out]
+
+
+@dataclass(frozen=True)
+class Finished(Generic[Out]):
+    """The output of a stage with the fingerprint that later stages depend on."""
+
+    output: Out
+    fingerprint: str
+    resumed: bool
+    seconds: float
+    cpu_seconds: float
+
+
+def perform(
+    stage: Stage[In, Opt, Out],
+    inputs: In,
+    options: Opt,
+    work: Path,
+    run: Run,
+    depends_on: Iterable[str] = (),
+) -> Finished[Out]:
+    """Load a stage's output if it is fresh, else run the stage.
+
+    Parameters
+    ----------
+    stage : Stage
+    inputs, options
+        As the stage takes them. ``options`` is part of the fingerprint.
+    work : Path
+        Folder that holds the stage folders.
+    run : Run
+        Progress of this stage.
+    depends_on : iterable of str
+        Fingerprints of the stages and input files that ``inputs`` came from.
+
+    Raises
+    ------
+    StageError
+        With the stage's name, also for errors that the stage did not foresee.
+    Cancelled
+        The partial folder is left for `shutil` to remove at the next attempt.
+    """
+    fingerprint = _fingerprint(stage, options, depends_on)
+    folder = work / stage.name
+    manifest = _manifest(folder)
+    if manifest.get("fingerprint") == fingerprint:
+        run.progress(1.0, f"{stage.name}: done before")
+        seconds, cpu_seconds = manifest["seconds"], manifest["cpu_seconds"]
+        return Finished(stage.load(folder), fingerprint, True, seconds, cpu_seconds)
+    partial = work / f"{stage.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        stage.run(inputs, options, partial, run)
+    except (ReconstructionError, Cancelled):
+        raise
+    except OSError as error:
+        raise StageError(stage.name, f"{error}.", _os_hint(error)) from error
+    seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
+    facts = {
+        "stage": stage.name,
+        "fingerprint": fingerprint,
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu_seconds, 2),
+    }
+    (partial / MANIFEST).write_text(json.dumps(facts, indent=1))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return Finished(stage.load(folder), fingerprint, False, seconds, cpu_seconds)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / MANIFEST).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _os_hint(error: OSError) -> str:
+    if error.errno == 28:
+        return "The disk is full: free some space and run the same command again, it resumes."
+    return "Check the disk and the folder's permissions, then run the same command again."
+
+
+def _fingerprint(stage: Stage[Any, Any, Any], options: Any, depends_on: Iterable[str]) -> str:
+    values = asdict(options) if is_dataclass(options) and not isinstance(options, type) else options
+    text = json.dumps(
+        [stage.name, stage.version, values, list(depends_on), tool_versions()],
+        sort_keys=True,
+        default=str,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of the installed libraries whose results end up in products."""
+    found = {}
+    for name in _TOOLS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
