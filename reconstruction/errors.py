@@ -42,5 +42,5 @@ class StageError(ReconstructionError):
         self.stage = stage
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 - it is a wish, not an error
     """Somebody asked the run to stop; finished stages stay and the next run resumes."""

@@ -1,0 +1,1 @@
+"""Structure from motion: engines with one result type."""
