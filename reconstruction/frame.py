@@ -83,7 +83,8 @@ class LocalFrame:
         longitude, latitude, elevation = self._topocentric.transform(
             plane.real, plane.imag, points[:, 2], direction="INVERSE"
         )
-        return np.array(latitude, float), np.array(longitude, float), np.array(elevation, float)
+        geodetic = np.column_stack((latitude, longitude, elevation)).astype(np.float64)
+        return geodetic[:, 0], geodetic[:, 1], geodetic[:, 2]
 
     @cached_property
     def _polynomials(self) -> tuple[Array, Array]:
