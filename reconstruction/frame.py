@@ -97,7 +97,7 @@ class LocalFrame:
         offset = np.column_stack((easting, northing, elevation)) - self.map_origin
         forward = np.linalg.lstsq(_terms(local), offset, rcond=None)[0]
         backward = np.linalg.lstsq(_terms(offset), local, rcond=None)[0]
-        return forward, backward
+        return forward.astype(np.float64), backward.astype(np.float64)
 
     @cached_property
     def map_origin(self) -> Array:
