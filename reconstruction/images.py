@@ -1,0 +1,286 @@
+"""A folder of photos: which can be used, which cannot and why."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from reconstruction.errors import InputError
+from reconstruction.metadata import read_metadata
+from reconstruction.photo import Photo
+from reconstruction.positions import apply_positions
+from reconstruction.quality import PhotoQuality, measure_quality
+from reconstruction.stage import Run, Stage
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+_RAW_SUFFIXES = {".dng", ".arw", ".cr2", ".cr3", ".nef", ".raf", ".orf", ".rw2", ".heic", ".heif"}
+_PIXEL_LIMIT = 250_000_000
+_SIDE_LIMIT_PX = 60_000
+_SIDE_LEAST_PX = 200
+_END_OF_IMAGE = b"\xff\xd9"
+
+# By content, not by name. The readers are called directly: `Image.open` would try every format
+# that Pillow knows and has a pixel limit of its own that is shared by the whole process.
+_READERS: tuple[tuple[bytes, type[Image.Image]], ...] = (
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"II*\0", TiffImageFile),
+    (b"MM\0*", TiffImageFile),
+)
+
+
+class _UnusableError(Exception):
+    """A file that is set aside; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class PhotoFolder:
+    """Input of the stage.
+
+    Parameters
+    ----------
+    folder : Path
+        Searched with its subfolders, hidden ones left out.
+    positions : Path or None
+        A position file (``geo.txt``) that overrides the positions in the photos.
+    """
+
+    folder: Path
+    positions: Path | None = None
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """The photos of a flight.
+
+    Parameters
+    ----------
+    photos : tuple of Photo
+        Usable photos in the order of their names.
+    quality : tuple of PhotoQuality
+        One for each photo.
+    set_aside : tuple of (str, str)
+        Name and reason of each file that looked like a photo and cannot be used.
+    notes : tuple of str
+        What a surveyor should know about the position file.
+    """
+
+    photos: tuple[Photo, ...]
+    quality: tuple[PhotoQuality, ...]
+    set_aside: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+
+    def save(self, folder: Path) -> None:
+        """Write ``photos.json`` into a folder."""
+        values = {
+            "photos": [photo.to_json() for photo in self.photos],
+            "quality": [asdict(quality) for quality in self.quality],
+            "set_aside": self.set_aside,
+            "notes": self.notes,
+        }
+        (folder / "photos.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> PhotoSet:
+        """The inverse of `save`."""
+        values = json.loads((folder / "photos.json").read_text(encoding="utf-8"))
+        return cls(
+            tuple(Photo.from_json(item) for item in values["photos"]),
+            tuple(PhotoQuality(**item) for item in values["quality"]),
+            tuple((name, reason) for name, reason in values["set_aside"]),
+            tuple(values["notes"]),
+        )
+
+
+def scan(folder: Path, run: Run) -> PhotoSet:
+    """Read every photo below a folder once: digest, metadata, completeness, quality.
+
+    Parameters
+    ----------
+    folder : Path
+    run : Run
+
+    Returns
+    -------
+    PhotoSet
+
+    Raises
+    ------
+    InputError
+        When the folder is not there or holds no photo.
+    """
+    names = photo_names(folder)
+    if not names:
+        raise InputError(
+            f"No photos in {folder}.",
+            "Give the folder that holds the flight's JPEG, PNG or TIFF files.",
+        )
+    results = run.map(_inspect, [(folder, name) for name in names], "reading photos")
+    photos: list[Photo] = []
+    quality: list[PhotoQuality] = []
+    set_aside: list[tuple[str, str]] = []
+    first_with: dict[str, str] = {}
+    for name, result in zip(names, results, strict=True):
+        if isinstance(result, str):
+            set_aside.append((name, result))
+            continue
+        twin = first_with.setdefault(result[0].sha256, name)
+        if twin != name:
+            set_aside.append((name, f"the same file as {twin}"))
+            continue
+        photos.append(result[0])
+        quality.append(result[1])
+    return PhotoSet(tuple(photos), tuple(quality), tuple(set_aside))
+
+
+def photo_names(folder: Path) -> list[str]:
+    """Names of all files below a folder that look like photos, sorted.
+
+    A name is the path relative to the folder, with forward slashes.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.", "Give the folder that holds the photos.")
+    names = []
+    for parent, subfolders, files in os.walk(folder):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for file in files:
+            if not file.startswith(".") and _suffix(file) in _SUFFIXES | _RAW_SUFFIXES:
+                names.append((Path(parent) / file).relative_to(folder).as_posix())
+    return sorted(names)
+
+
+def listing(inputs: PhotoFolder) -> tuple[str, ...]:
+    """Name, size and time of every input file: what the stage's result depends on."""
+    paths = [inputs.folder / name for name in photo_names(inputs.folder)]
+    paths += [inputs.positions] if inputs.positions else []
+    facts = [(path, path.stat()) for path in paths if path.is_file()]
+    return tuple(f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in facts)
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _inspect(shard: tuple[Path, str]) -> tuple[Photo, PhotoQuality] | str:
+    """One photo with its quality, or the reason why the file is set aside."""
+    folder, name = shard
+    try:
+        return _read(folder, name)
+    except _UnusableError as error:
+        return str(error)
+
+
+def _read(folder: Path, name: str) -> tuple[Photo, PhotoQuality]:
+    if _suffix(name) in _RAW_SUFFIXES:
+        raise _UnusableError("this format is not read: export it as JPEG or TIFF")
+    path = folder / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _UnusableError(f"cannot be read: {error.strerror}") from error
+    image = _open(content)
+    found = read_metadata(image)
+    width_px, height_px = image.size
+    parts = (found.body, f"{width_px}x{height_px}", found.focal_setting)
+    photo = Photo(
+        name=name,
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        width_px=width_px,
+        height_px=height_px,
+        camera=" ".join(part for part in parts if part),
+        focal_px=found.focal_px,
+        captured_at=found.captured_at,
+        position=found.position,
+        yaw_deg=found.yaw_deg,
+        pitch_deg=found.pitch_deg,
+        roll_deg=found.roll_deg,
+        relative_altitude_m=found.relative_altitude_m,
+        altitude_datum=found.altitude_datum,
+    )
+    return photo, measure_quality(_decode(image, content))
+
+
+def _open(content: bytes) -> Image.Image:
+    """The image behind a file's content, its header read and its size checked."""
+    if not content:
+        raise _UnusableError("the file is empty (0 bytes)")
+    reader = next((reader for magic, reader in _READERS if content.startswith(magic)), None)
+    if reader is None:
+        raise _UnusableError("not a JPEG, PNG or TIFF image")
+    try:
+        image = reader(io.BytesIO(content))  # type: ignore[call-arg]
+    except Exception as error:  # a damaged header makes Pillow raise almost anything
+        raise _UnusableError(f"the header is damaged ({error})") from error
+    width_px, height_px = image.size
+    if width_px * height_px > _PIXEL_LIMIT or max(image.size) > _SIDE_LIMIT_PX:
+        raise _UnusableError(
+            f"{width_px} x {height_px} pixels, more than the limit of"
+            f" {_PIXEL_LIMIT // 1_000_000} megapixels"
+        )
+    if min(image.size) < _SIDE_LEAST_PX:
+        raise _UnusableError(f"{width_px} x {height_px} pixels, a preview and not a photo")
+    return image
+
+
+def _decode(image: Image.Image, content: bytes) -> np.ndarray:
+    """Grey pixels at half size or more, every byte of the image having been decoded."""
+    if isinstance(image, JpegImageFile):
+        if not _jpeg_is_complete(content):
+            raise _UnusableError("truncated: the end of the image is missing, copy it again")
+        image.draft("L", (image.width // 2, image.height // 2))
+    try:
+        image.load()
+        return np.asarray(image if image.mode == "L" else _gray(image))
+    except Exception as error:  # damaged data make Pillow raise almost anything
+        raise _UnusableError(f"the pixels cannot be decoded ({error})") from error
+
+
+def _gray(image: Image.Image) -> Image.Image:
+    """Eight bits a pixel, also of a sixteen-bit image, which Pillow would clip."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float32)
+        values = values * (255.0 / max(float(np.nanmax(values)), 1.0))
+        return Image.fromarray(np.nan_to_num(values).clip(0.0, 255.0).astype(np.uint8))
+    return image.convert("L")
+
+
+def _jpeg_is_complete(content: bytes) -> bool:
+    """Whether the end marker follows the start of the image's scan.
+
+    A decoder fills what is missing with grey and may not say so; a tail of zeros, left by an
+    interrupted copy, has no end marker either. The marker of an embedded preview, which comes
+    before the scan, does not count.
+    """
+    at = 2
+    while at + 4 <= len(content) and content[at] == 0xFF:
+        marker = content[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if marker == 0xDA:
+            return content.find(_END_OF_IMAGE, at) >= 0
+        at += 2 + int.from_bytes(content[at + 2 : at + 4])
+    return False
+
+
+def _run(inputs: PhotoFolder, options: None, folder: Path, run: Run) -> PhotoSet:
+    photo_set = scan(inputs.folder, run)
+    if inputs.positions:
+        photos, notes = apply_positions(inputs.positions, photo_set.photos)
+        photo_set = PhotoSet(photos, photo_set.quality, photo_set.set_aside, notes)
+    photo_set.save(folder)
+    return photo_set
+
+
+IMAGES: Stage[PhotoFolder, None, PhotoSet] = Stage("images", 1, 2.0, _run, PhotoSet.load)

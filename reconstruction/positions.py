@@ -1,0 +1,128 @@
+"""Photo positions from a file in OpenDroneMap's ``geo.txt`` format."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from reconstruction.coordinate_file import (
+    CoordinateFile,
+    PhotoNames,
+    Row,
+    read_coordinate_file,
+)
+from reconstruction.errors import InputError
+from reconstruction.photo import Photo, Position
+
+_COLUMNS = "image x y [z] [yaw pitch roll] [horizontal accuracy] [vertical accuracy]"
+_CONSUMER_M = (3.0, 8.0)
+
+
+def apply_positions(
+    path: Path, photos: tuple[Photo, ...]
+) -> tuple[tuple[Photo, ...], tuple[str, ...]]:
+    """Photos with their positions replaced by those of a position file.
+
+    The angles in the file are not used: the format has one order of columns and two
+    conventions for pitch. A photo that the file does not list keeps its horizontal position
+    and loses its altitude, which may be in another vertical datum.
+
+    Parameters
+    ----------
+    path : Path
+        First line a CRS, then ``image x y [z] [yaw pitch roll] [h v]``; x is the easting or
+        longitude, accuracies are standard deviations in metres.
+    photos : tuple of Photo
+
+    Returns
+    -------
+    photos : tuple of Photo
+    notes : tuple of str
+        What a surveyor should know.
+
+    Raises
+    ------
+    InputError
+        With line number and remedy.
+    """
+    file = read_coordinate_file(path, 3, _COLUMNS)
+    names = PhotoNames(photo.name for photo in photos)
+    listed: dict[str, tuple[Row, Position]] = {}
+    unknown = []
+    for row in file.rows:
+        found = names.find(row.fields[0])
+        if not found:
+            unknown.append(row.fields[0])
+            continue
+        name = _only(file, row, found)
+        if name in listed:
+            raise file.error(
+                row,
+                f"{name} is listed a second time, first in line {listed[name][0].line}.",
+                "Delete one of the two lines.",
+            )
+        listed[name] = row, _position(file, row)
+    if not listed:
+        raise InputError(
+            f"{path.name}: none of its {len(file.rows)} rows names a photo of this flight.",
+            "Compare the image names in the file with those in the folder.",
+        )
+    datum = {"unknown": "unknown", "ellipsoidal": "ellipsoidal"}.get(
+        file.vertical_datum, "orthometric"
+    )
+    moved = tuple(
+        replace(photo, position=listed[photo.name][1], altitude_datum=datum)
+        if photo.name in listed
+        else _without_altitude(photo, datum)
+        for photo in photos
+    )
+    return moved, _notes(path.name, unknown, len(photos) - len(listed))
+
+
+def _only(file: CoordinateFile, row: Row, found: tuple[str, ...]) -> str:
+    if len(found) > 1:
+        raise file.error(
+            row,
+            f"{row.fields[0]} may be {found[0]} or {found[1]}.",
+            "Write the name with its folder.",
+        )
+    return found[0]
+
+
+def _position(file: CoordinateFile, row: Row) -> Position:
+    values = [
+        file.number(row, index, what)
+        for index, what in enumerate(("x", "y", "z"), start=1)
+        if index < len(row.fields)
+    ]
+    latitude_deg, longitude_deg = file.geodetic(row, values[0], values[1])
+    horizontal_m, vertical_m = _CONSUMER_M
+    if len(row.fields) >= 9:
+        horizontal_m = _accuracy(file, row, 7, "horizontal accuracy") or horizontal_m
+        vertical_m = _accuracy(file, row, 8, "vertical accuracy") or vertical_m
+    altitude_m = file.elevation_m(values[2]) if len(values) == 3 else None
+    return Position(latitude_deg, longitude_deg, altitude_m, horizontal_m, vertical_m, "geo")
+
+
+def _accuracy(file: CoordinateFile, row: Row, index: int, what: str) -> float:
+    """An accuracy in metres; zero stands for unknown, as in the angles' columns."""
+    value = file.number(row, index, what)
+    if value < 0.0:
+        raise file.error(row, f"{what} {value:g} is negative.", "Give a standard deviation.")
+    return value
+
+
+def _without_altitude(photo: Photo, datum: str) -> Photo:
+    if photo.position is None:
+        return photo
+    return replace(photo, position=replace(photo.position, altitude_m=None), altitude_datum=datum)
+
+
+def _notes(file_name: str, unknown: list[str], unlisted: int) -> tuple[str, ...]:
+    notes = []
+    if unknown:
+        shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
+        notes.append(f"{file_name} lists {len(unknown)} images that are not here: {shown}")
+    if unlisted:
+        notes.append(f"{unlisted} photos are not in {file_name}: their altitudes are not used")
+    return tuple(notes)
