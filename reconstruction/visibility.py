@@ -122,8 +122,8 @@ def _pull_push(values: Float32, weights: Float32) -> Float32:
     mass = cv2.resize(weights, half, interpolation=cv2.INTER_AREA)
     mean = cv2.resize(values * weights, half, interpolation=cv2.INTER_AREA)
     known = (mass > 0.0).astype(np.float32)
-    mean = (mean / np.maximum(mass, 1e-6) * known).astype(np.float32)
-    coarse = _pull_push(mean, known)
+    level: Float32 = np.divide(mean, np.maximum(mass, 1e-6), dtype=np.float32) * known
+    coarse = _pull_push(level, known)
     back = cv2.resize(coarse, (cols, rows), interpolation=cv2.INTER_LINEAR)
     return np.where(weights > 0.0, values, back).astype(np.float32)
 
