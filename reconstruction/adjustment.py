@@ -290,7 +290,10 @@ def adjust(
     Adjusted
     """
     network = _network(cameras, shots, tie_points, positions, control)
-    network = _iterate(network)
+    # Wide first: a sigma far below the initial errors would make every observation an outlier.
+    for _ in range(2):
+        _set_pixel_sigma(network)
+        network = _iterate(network)
     for _ in range(2):
         _set_pixel_sigma(network)
         _drop_outliers(network)
@@ -345,6 +348,7 @@ def _network(
         errors=np.empty((len(point), 2)),
         longest=int(np.diff(first).max()),
     )
+    _drop_singles(network)
     network.evaluate()
     return network
 
@@ -388,13 +392,15 @@ def _solve(matrix: Array, right: Array) -> Array:
 def _pixel_sigma(network: _Network) -> float:
     """Robust standard deviation of a tie point's coordinate.
 
-    Residuals are smaller than errors, since every point and pose took its share of them: the
-    median is scaled up by the redundancy of the network.
+    Residuals are smaller than errors, since every point and pose took its share of them: the sum
+    of squares counts against the redundancy. Lengths are capped, so that mismatches do not.
     """
     used = network.active & _of_ties(network)
+    length = np.linalg.norm(network.errors[used], axis=1)
+    capped = np.minimum(length, _OUTLIER * np.median(length))
     unknowns = 3 * len(np.unique(network.point[used])) + POSE_SIZE * len(network.centres)
-    redundancy = max(1.0 - unknowns / (2.0 * used.sum()), 0.05)
-    return float(1.4826 * np.median(np.abs(network.errors[used])) / np.sqrt(redundancy))
+    redundancy = max(2.0 * used.sum() - unknowns, 0.1 * used.sum())
+    return float(np.sqrt(np.sum(capped**2) / redundancy))
 
 
 def _of_ties(network: _Network) -> NDArray[np.bool_]:
@@ -411,8 +417,13 @@ def _drop_outliers(network: _Network) -> None:
     length = np.linalg.norm(network.errors, axis=1) / network.sigma_px
     ties = _of_ties(network)
     network.active &= ~(ties & (length > _OUTLIER))
+    _drop_singles(network)
+
+
+def _drop_singles(network: _Network) -> None:
+    """A tie point that only one photo sees says nothing and makes its equations singular."""
     remaining = np.bincount(network.point, network.active, minlength=len(network.points))
-    network.active &= ~ties | (remaining[network.point] >= 2)
+    network.active &= ~_of_ties(network) | (remaining[network.point] >= 2)
 
 
 def _set_position_sigma(network: _Network) -> _Network:

@@ -23,7 +23,7 @@ POSE_SIZE = 6
 CAMERA_SIZE = 8
 EXTRA_SIZE = 6
 _WIDEST = 8  # of a parameter block
-_FLOOR = 1e-9  # 1/m², keeps a point without parallax invertible
+_FLOOR = 1e-10  # of the trace: keeps a point without parallax invertible
 
 
 @numba.njit(cache=True, nogil=True)
@@ -207,8 +207,9 @@ def _track(
         )
         if system.size:
             _add_own(system, right, by_pose, by_camera, w, e0, e1, POSE_SIZE * s, camera_at)
+    floor = _FLOOR * (hessian[0, 0] + hessian[1, 1] + hessian[2, 2])
     for i in range(3):
-        hessian[i, i] = hessian[i, i] * (1.0 + damping) + _FLOOR
+        hessian[i, i] = hessian[i, i] * (1.0 + damping) + floor
     return count
 
 

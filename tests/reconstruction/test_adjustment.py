@@ -43,7 +43,12 @@ def observe(rng, points, shots, sigma_px, camera=LENS):
     for index, shot in enumerate(shots):
         seen = shot.to_camera(points)
         pixel = camera.project(seen)
-        inside = (pixel > 0).all(axis=1) & (pixel < [camera.width_px, camera.height_px]).all(axis=1)
+        # Far outside the picture the distortion polynomial folds back into it.
+        ideal = np.abs(seen[:, :2] / seen[:, 2:])
+        inside = (ideal < [0.8, 0.6]).all(axis=1) & (seen[:, 2] > 0)
+        inside &= (pixel > 0).all(axis=1) & (pixel < [camera.width_px, camera.height_px]).all(
+            axis=1
+        )
         shot_index.append(np.full(inside.sum(), index))
         point_index.append(np.flatnonzero(inside))
         pixels.append(pixel[inside])
@@ -195,7 +200,7 @@ def test_control_points_overrule_biased_positions():
     )
     cameras, moved, noisy = disturb(rng, shots, ties)
     result = adjust(cameras, moved, noisy, positions, control)
-    assert len(result.kept) > 0.95 * len(points)
+    assert len(result.kept) > 0.9 * len(points)
     errors = result.tie_points.points - points[result.kept]
     assert np.abs(np.median(errors, axis=0)).max() < 0.02
     np.testing.assert_allclose(result.position_offset, bias, atol=1.5)
