@@ -168,6 +168,8 @@ class _Network:
     prior_lenses: Array
     lens_sigma: Array
     positions: MeasuredPositions
+    down_seen: Array
+    level_weight: float
     errors: Array
     longest: int
 
@@ -206,8 +208,13 @@ class _Network:
         known = self.prior_weight * (self.prior_xyz - self.points) ** 2
         lens = ((self.lenses - self.prior_lenses) / self.lens_sigma) ** 2
         extra = (self.extra / self._extra_sigma()) ** 2
-        total = pixels.sum() + _CAUCHY**2 * (plan.sum() + height.sum())
+        level = self.level_weight * (self._down() - self.down_seen) ** 2
+        total = pixels.sum() + level.sum() + _CAUCHY**2 * (plan.sum() + height.sum())
         return 0.5 * float(total + known.sum() + lens.sum() + extra.sum())
+
+    def _down(self) -> Array:
+        """Where down is in each photo's camera axes, shape (n, 3)."""
+        return -self.rotations[:, :, 2]
 
     def _extra_sigma(self) -> Array:
         return np.concatenate((self.positions.offset_sigma, self.positions.drift_sigma))
@@ -220,6 +227,7 @@ class _Network:
         )  # fmt: skip
         size = len(right)
         self._add_positions(matrix, right)
+        self._add_level(matrix, right)
         lens_at = POSE_SIZE * len(self.centres)
         lens_weight = 1.0 / self.lens_sigma.ravel() ** 2
         columns = np.arange(lens_at, lens_at + lens_weight.size)
@@ -243,6 +251,14 @@ class _Network:
                 row = np.array([1.0, 1.0, self.positions.time[k]])
                 matrix[np.ix_(columns, columns)] += weight[k, axis] * np.outer(row, row)
                 right[columns] += weight[k, axis] * missing[k, axis] * row
+
+    def _add_level(self, matrix: Array, right: Array) -> None:
+        down = self._down()
+        gradient = self.level_weight * np.cross(down, self.down_seen)
+        for index, axis in enumerate(down):
+            columns = slice(POSE_SIZE * index, POSE_SIZE * index + 3)
+            matrix[columns, columns] += self.level_weight * (np.eye(3) - np.outer(axis, axis))
+            right[columns] += gradient[index]
 
     def moved(self, step: Array, damping: float) -> _Network:
         """The network one step further."""
@@ -273,6 +289,7 @@ def adjust(
     tie_points: TiePoints,
     positions: MeasuredPositions,
     control: ControlObservations,
+    level_sigma_rad: float,
 ) -> Adjusted:
     """Adjust a block that is roughly in place to all its observations.
 
@@ -284,12 +301,15 @@ def adjust(
         May be empty when there are three or more control points.
     control : ControlObservations
         May be empty.
+    level_sigma_rad : float
+        How well the initial block as a whole is known to be level. It decides where positions
+        cannot, as about the axis of a single strip, and yields to whatever is better.
 
     Returns
     -------
     Adjusted
     """
-    network = _network(cameras, shots, tie_points, positions, control)
+    network = _network(cameras, shots, tie_points, positions, control, level_sigma_rad)
     # Wide first: a sigma far below the initial errors would make every observation an outlier.
     for _ in range(2):
         _set_pixel_sigma(network)
@@ -308,6 +328,7 @@ def _network(
     ties: TiePoints,
     positions: MeasuredPositions,
     control: ControlObservations,
+    level_sigma_rad: float,
 ) -> _Network:
     names = list(cameras)
     lenses = np.array([_lens(camera) for camera in cameras.values()])
@@ -345,6 +366,9 @@ def _network(
         prior_lenses=prior_lenses,
         lens_sigma=lens_sigma,
         positions=positions,
+        down_seen=np.array([-shot.rotation[:, 2] for shot in shots]),
+        # All photos say it together: each alone says it weaker by the root of their number.
+        level_weight=1.0 / (level_sigma_rad**2 * len(shots)),
         errors=np.empty((len(point), 2)),
         longest=int(np.diff(first).max()),
     )
