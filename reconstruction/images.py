@@ -16,11 +16,13 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from reconstruction.errors import InputError
+from reconstruction.flight import judge_flight
 from reconstruction.metadata import read_metadata
 from reconstruction.photo import Photo
 from reconstruction.positions import apply_positions
 from reconstruction.quality import PhotoQuality, measure_quality
 from reconstruction.stage import Run, Stage
+from reconstruction.verdict import FlightVerdict
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 _RAW_SUFFIXES = {".dng", ".arw", ".cr2", ".cr3", ".nef", ".raf", ".orf", ".rw2", ".heic", ".heif"}
@@ -71,6 +73,7 @@ class PhotoSet:
         One for each photo.
     set_aside : tuple of (str, str)
         Name and reason of each file that looked like a photo and cannot be used.
+    verdict : FlightVerdict
     notes : tuple of str
         What a surveyor should know about the position file.
     """
@@ -78,6 +81,7 @@ class PhotoSet:
     photos: tuple[Photo, ...]
     quality: tuple[PhotoQuality, ...]
     set_aside: tuple[tuple[str, str], ...]
+    verdict: FlightVerdict
     notes: tuple[str, ...] = ()
 
     def save(self, folder: Path) -> None:
@@ -86,6 +90,7 @@ class PhotoSet:
             "photos": [photo.to_json() for photo in self.photos],
             "quality": [asdict(quality) for quality in self.quality],
             "set_aside": self.set_aside,
+            "verdict": self.verdict.to_json(),
             "notes": self.notes,
         }
         (folder / "photos.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
@@ -98,34 +103,36 @@ class PhotoSet:
             tuple(Photo.from_json(item) for item in values["photos"]),
             tuple(PhotoQuality(**item) for item in values["quality"]),
             tuple((name, reason) for name, reason in values["set_aside"]),
+            FlightVerdict.from_json(values["verdict"]),
             tuple(values["notes"]),
         )
 
 
-def scan(folder: Path, run: Run) -> PhotoSet:
-    """Read every photo below a folder once: digest, metadata, completeness, quality.
+def read_flight(inputs: PhotoFolder, run: Run) -> PhotoSet:
+    """Read every photo below a folder once, and judge the flight.
 
     Parameters
     ----------
-    folder : Path
+    inputs : PhotoFolder
     run : Run
 
     Returns
     -------
     PhotoSet
+        Also of a flight that is refused: see `FlightVerdict.require_usable`.
 
     Raises
     ------
     InputError
-        When the folder is not there or holds no photo.
+        When the folder is not there or holds no photo, or for an error in the position file.
     """
-    names = photo_names(folder)
+    names = photo_names(inputs.folder)
     if not names:
         raise InputError(
-            f"No photos in {folder}.",
+            f"No photos in {inputs.folder}.",
             "Give the folder that holds the flight's JPEG, PNG or TIFF files.",
         )
-    results = run.map(_inspect, [(folder, name) for name in names], "reading photos")
+    results = run.map(_inspect, [(inputs.folder, name) for name in names], "reading photos")
     photos: list[Photo] = []
     quality: list[PhotoQuality] = []
     set_aside: list[tuple[str, str]] = []
@@ -140,7 +147,12 @@ def scan(folder: Path, run: Run) -> PhotoSet:
             continue
         photos.append(result[0])
         quality.append(result[1])
-    return PhotoSet(tuple(photos), tuple(quality), tuple(set_aside))
+    usable = tuple(photos)
+    notes: tuple[str, ...] = ()
+    if inputs.positions:
+        usable, notes = apply_positions(inputs.positions, usable)
+    verdict = judge_flight(usable, tuple(quality), tuple(set_aside))
+    return PhotoSet(usable, tuple(quality), tuple(set_aside), verdict, notes)
 
 
 def photo_names(folder: Path) -> list[str]:
@@ -275,10 +287,8 @@ def _jpeg_is_complete(content: bytes) -> bool:
 
 
 def _run(inputs: PhotoFolder, options: None, folder: Path, run: Run) -> PhotoSet:
-    photo_set = scan(inputs.folder, run)
-    if inputs.positions:
-        photos, notes = apply_positions(inputs.positions, photo_set.photos)
-        photo_set = PhotoSet(photos, photo_set.quality, photo_set.set_aside, notes)
+    photo_set = read_flight(inputs, run)
+    photo_set.verdict.require_usable()
     photo_set.save(folder)
     return photo_set
 

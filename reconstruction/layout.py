@@ -66,7 +66,9 @@ class Layout:
             return 0.0
         return float(np.hypot(*np.ptp(self.xy[self.placed], axis=0)))
 
-    def overlap(self, first: NDArray[np.intp], second: NDArray[np.intp]) -> Array:
+    def overlap(
+        self, first: NDArray[np.intp], second: NDArray[np.intp], enlarged: float = 1.0
+    ) -> Array:
         """Share of the footprint that two photos have in common, for many pairs.
 
         Footprints are taken as rectangles of the mean size, turned as the first photo; where
@@ -75,6 +77,8 @@ class Layout:
         Parameters
         ----------
         first, second : ndarray of int, shape (m,)
+        enlarged : float
+            Factor on the size of the footprints.
 
         Returns
         -------
@@ -86,7 +90,7 @@ class Layout:
         across = offset[:, 0] * np.cos(yaw) - offset[:, 1] * np.sin(yaw)
         along = offset[:, 0] * np.sin(yaw) + offset[:, 1] * np.cos(yaw)
         turned = np.abs(np.where(np.isnan(yaw)[:, None], offset, np.column_stack((across, along))))
-        size = 0.5 * (self.size_m[first] + self.size_m[second])
+        size = 0.5 * enlarged * (self.size_m[first] + self.size_m[second])
         square = np.sqrt(np.prod(size, axis=1, keepdims=True)) * np.ones(2)
         size = np.where(np.isnan(yaw)[:, None], square, size)
         return np.prod(np.clip(1.0 - turned / size, 0.0, 1.0), axis=1)

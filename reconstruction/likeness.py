@@ -68,8 +68,8 @@ def _describe(path: Path) -> Descriptors:
         return np.empty((0, 128), dtype=np.float32)
     factor = min(1.0, _THUMBNAIL_PX / max(image.shape))
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    _, descriptors = cv2.SIFT.create(nfeatures=_FEATURES).detectAndCompute(small, None)
-    if descriptors is None:
+    keypoints, descriptors = cv2.SIFT.create(nfeatures=_FEATURES).detectAndCompute(small, None)
+    if not keypoints:
         return np.empty((0, 128), dtype=np.float32)
     # At equal contrast SIFT may return more than it was asked for.
     descriptors = descriptors[:_FEATURES]
