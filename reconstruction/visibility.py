@@ -128,6 +128,54 @@ def _pull_push(values: Float32, weights: Float32) -> Float32:
     return np.where(weights > 0.0, values, back).astype(np.float32)
 
 
+def resample(
+    source: Grid, values: Float32, row: int, col: int, target: Grid, window: Window
+) -> Float32:
+    """Values of one grid at the cell centres of another, bilinear among the known neighbours.
+
+    Parameters
+    ----------
+    source : Grid
+    values : ndarray of float32, shape (rows, cols)
+        A part of the source that begins at cell ``row``, ``col``; NaN where unknown.
+    row, col : int
+    target : Grid
+    window : Window
+        Cells of the target.
+
+    Returns
+    -------
+    ndarray of float32, shape (window.rows, window.cols)
+        NaN where no neighbour is known.
+    """
+    step = target.cell_size_m / source.cell_size_m
+    first_col = (target.west - source.west) / source.cell_size_m + (window.col + 0.5) * step - 0.5
+    first_row = (source.north - target.north) / source.cell_size_m + (window.row + 0.5) * step - 0.5
+    result = np.empty((window.rows, window.cols), dtype=np.float32)
+    _resample(values, first_row - row, first_col - col, step, result)
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def _resample(values, first_row, first_col, step, result):  # type: ignore[no-untyped-def]
+    rows, cols = values.shape
+    for i in range(result.shape[0]):
+        y = first_row + i * step
+        top = math.floor(y)
+        for j in range(result.shape[1]):
+            x = first_col + j * step
+            left = math.floor(x)
+            total = 0.0
+            mass = 0.0
+            for row in range(max(top, 0), min(top + 2, rows)):
+                for col in range(max(left, 0), min(left + 2, cols)):
+                    weight = (1.0 - abs(y - row)) * (1.0 - abs(x - col))
+                    if weight > 0.0 and not math.isnan(values[row, col]):
+                        total += weight * values[row, col]
+                        mass += weight
+            result[i, j] = total / mass if mass > 1e-6 else math.nan
+
+
 def local_affine(frame: LocalFrame, grid: Grid, window: Window, elevation_m: float) -> Array:
     """Local coordinates of a window's cells as an affine map.
 
