@@ -1,0 +1,445 @@
+"""The dense stage: oriented photos in, points of the surface out, tile by tile.
+
+Every pair of photos is rectified, matched, refined and resampled to the cells of the map on its
+own and written to disk; then the tiles of the map are fused one after another from the pairs that
+cover them. So memory holds a few photos or one tile, however large the flight.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from reconstruction.block import Block
+from reconstruction.camera import Shot
+from reconstruction.errors import InputError, OptionError, StageError
+from reconstruction.fusion import FusedCells, fuse
+from reconstruction.point_tile import PointTile
+from reconstruction.rasters import Grid
+from reconstruction.rectify import Rectification, View, rectify
+from reconstruction.spline import coefficients_2d
+from reconstruction.stage import Run, Stage
+from reconstruction.stereo import Contrast, match
+from reconstruction.stereo_pairs import StereoPair, select_pairs, split_photos
+from reconstruction.subpixel import refine
+from reconstruction.surface_patch import CellFrame, PatchFile, write_patch
+
+TILE_CELLS = 512
+_HALO_CELLS = 24
+_SPECKLE_CELLS = 60
+_SPECKLE_SLOPE = 3.0
+_NICE = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+_REDUCED = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+}
+
+
+@dataclass(frozen=True)
+class DenseOptions:
+    """How much work the dense surface is worth.
+
+    Parameters
+    ----------
+    image_reduction : int
+        1, 2 or 4: photos are used so many times smaller.
+    match_reduction : int
+        Semi-global matching uses them so many times smaller again; the refinement does not.
+    thorough : bool
+        Five directions of aggregation instead of three.
+    partners : int
+        Partners that every photo chooses.
+    cell_size_gsd : float
+        Cells of the surface, in mean ground sampling distances of the photos.
+    """
+
+    image_reduction: int
+    match_reduction: int
+    thorough: bool
+    partners: int
+    cell_size_gsd: float
+
+    @classmethod
+    def for_quality(cls, quality: str) -> DenseOptions:
+        """Options of ``preview``, ``standard`` or ``high``.
+
+        Raises
+        ------
+        OptionError
+            Another word.
+        """
+        known = {
+            "preview": cls(4, 1, False, 2, 4.0),
+            "standard": cls(2, 1, False, 3, 2.0),
+            "high": cls(1, 2, True, 4, 1.5),
+        }
+        if quality not in known:
+            raise OptionError(
+                f"There is no quality {quality!r}.", f"Choose one of {', '.join(known)}."
+            )
+        return known[quality]
+
+
+@dataclass(frozen=True)
+class DenseInputs:
+    """What the dense stage starts from.
+
+    Parameters
+    ----------
+    block : Block
+    photos : dict of str to Path
+        File of every shot, by its name.
+    """
+
+    block: Block
+    photos: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class PairFacts:
+    """What became of one stereo pair.
+
+    Parameters
+    ----------
+    left, right : str
+        Photo names.
+    overlap, base_to_depth : float
+        As in `StereoPair`.
+    matched : float
+        Share of the common picture that was matched; 0 for a rejected pair.
+    """
+
+    left: str
+    right: str
+    overlap: float
+    base_to_depth: float
+    matched: float
+
+
+@dataclass(frozen=True)
+class DenseSurface:
+    """The output of the dense stage.
+
+    Parameters
+    ----------
+    tiles : tuple of PointTile
+        Only tiles with points, north to south. Their files also hold what `dsm` needs.
+    grid : Grid
+        The cells of the surface; every point lies over a cell's centre.
+    gsd_m : float
+        Mean ground sampling distance of the photos.
+    pairs : tuple of PairFacts
+    """
+
+    tiles: tuple[PointTile, ...]
+    grid: Grid
+    gsd_m: float
+    pairs: tuple[PairFacts, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write ``dense.json``; tiles are named relative to the folder."""
+        values = {
+            "tiles": [
+                {"path": tile.path.name, "bounds": tile.bounds, "count": tile.count}
+                for tile in self.tiles
+            ],
+            "grid": asdict(self.grid),
+            "gsd_m": self.gsd_m,
+            "pairs": [asdict(pair) for pair in self.pairs],
+        }
+        (folder / "dense.json").write_text(json.dumps(values, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> DenseSurface:
+        """The inverse of `save`."""
+        values: dict[str, Any] = json.loads((folder / "dense.json").read_text())
+        tiles = tuple(
+            PointTile(folder / item["path"], tuple(item["bounds"]), item["count"])
+            for item in values["tiles"]
+        )
+        pairs = tuple(PairFacts(**item) for item in values["pairs"])
+        return cls(tiles, Grid(**values["grid"]), values["gsd_m"], pairs)
+
+
+def mean_gsd_m(block: Block) -> float:
+    """Mean over the shots of median depth over focal length, metres."""
+    values = []
+    for index, shot in enumerate(block.shots):
+        points = block.points_of(index)
+        if len(points):
+            depth = float(np.median(shot.to_camera(points)[:, 2]))
+            values.append(depth / block.cameras[shot.camera].focal_px)
+    if not values:
+        raise StageError(
+            "dense", "No photo has tie points.", "Fly with more overlap or over more texture."
+        )
+    return float(np.mean(values))
+
+
+def nice_cell_size_m(wanted_m: float) -> float:
+    """The round number nearest to a wanted cell size.
+
+    Examples
+    --------
+    >>> nice_cell_size_m(0.0323), nice_cell_size_m(0.097), nice_cell_size_m(1.4)
+    (0.03, 0.1, 1.5)
+    """
+    power = 10.0 ** np.floor(np.log10(wanted_m))
+    nearest = min(_NICE, key=lambda value: abs(np.log(value * power / wanted_m)))
+    return float(np.round(nearest * power, 9))
+
+
+def _run(inputs: DenseInputs, options: DenseOptions, folder: Path, run: Run) -> DenseSurface:
+    block = inputs.block
+    gsd_m = mean_gsd_m(block)
+    cells = CellFrame.around(block.frame, nice_cell_size_m(options.cell_size_gsd * gsd_m))
+    pairs = select_pairs(block, options.partners)
+    if not pairs:
+        raise StageError(
+            "dense",
+            f"None of {len(block.shots)} photos forms a stereo pair with another.",
+            "Photos must overlap by at least a quarter and be taken from different places.",
+        )
+    patches_folder = folder / "patches"
+    patches_folder.mkdir()
+    halves = split_photos(block, pairs)
+    by_left = defaultdict(list)
+    for pair in pairs:
+        by_left[pair.left].append(pair)
+    matcher = partial(
+        match_photo, block=block, photos=inputs.photos, options=options, cells=cells,
+        halves=halves, folder=patches_folder,
+    )  # fmt: skip
+    with _one_thread():
+        matched = run.part(0.0, 0.8).map(matcher, by_left.values(), "Matching photos")
+    results = [result for group in matched for result in group]
+    patches = [patch for _, patch in results if patch is not None]
+    if not patches:
+        raise StageError(
+            "dense",
+            f"None of {len(pairs)} stereo pairs could be matched.",
+            "Check that the photos are sharp and show firm ground rather than water.",
+        )
+    grid, first_row, first_col = _grid_of(patches, cells, block.frame.epsg)
+    fuser = partial(
+        fuse_tile, patches=patches, cells=cells, grid=grid, first_row=first_row,
+        first_col=first_col, folder=folder,
+    )  # fmt: skip
+    tiles = run.part(0.8, 1.0).map(fuser, list(grid.tiles(TILE_CELLS)), "Fusing tiles")
+    shutil.rmtree(patches_folder)
+    found = tuple(tile for tile in tiles if tile is not None)
+    if not found:
+        raise StageError(
+            "dense",
+            "No two stereo pairs agree anywhere.",
+            "The camera positions are probably wrong: check the residuals of the adjustment.",
+        )
+    surface = DenseSurface(found, grid, gsd_m, tuple(facts for facts, _ in results))
+    surface.save(folder)
+    return surface
+
+
+class _one_thread:  # noqa: N801 - a context, used like a function
+    """OpenCV with one thread a call: the shards are what runs in parallel."""
+
+    def __enter__(self) -> None:
+        self._before = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+
+    def __exit__(self, *reason: object) -> None:
+        cv2.setNumThreads(self._before)
+
+
+def match_photo(
+    pairs: list[StereoPair],
+    block: Block,
+    photos: dict[str, Path],
+    options: DenseOptions,
+    cells: CellFrame,
+    halves: NDArray[np.int8],
+    folder: Path,
+) -> list[tuple[PairFacts, PatchFile | None]]:
+    """Shard of the matching: all pairs with the same left photo, which is read once."""
+    left_view, left_colors, left_spline = _read(block, pairs[0].left, photos, options)
+    results = []
+    for pair in pairs:
+        right_view, _, right_spline = _read(block, pair.right, photos, options)
+        ground = np.concatenate((block.points_of(pair.left), block.points_of(pair.right)))
+        rectification = rectify(left_view, right_view, ground)
+        patch, matched = None, 0.0
+        if rectification is not None:
+            disparity, sigma_px = match_pair(
+                rectification, left_view, left_spline, right_view, right_spline, options
+            )
+            matched = float(np.isfinite(disparity).mean())
+        if rectification is not None and matched > 0.0:
+            same = halves[pair.left] == halves[pair.right]
+            patch = write_patch(
+                folder / f"{pair.left:05d}-{pair.right:05d}.npy",
+                rectification,
+                disparity,
+                sigma_px,
+                left_view,
+                left_colors,
+                block.frame,
+                cells,
+                int(halves[pair.left]) if same else -1,
+            )
+        names = block.shots[pair.left].name, block.shots[pair.right].name
+        facts = PairFacts(*names, pair.overlap, pair.base_to_depth, matched)
+        results.append((facts, patch))
+    return results
+
+
+def match_pair(
+    pair: Rectification,
+    left: View,
+    left_spline: NDArray[np.float32],
+    right: View,
+    right_spline: NDArray[np.float32],
+    options: DenseOptions,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Refined relative disparities of a pair and their sigma, both NaN for none."""
+    left_picture = Contrast.of(pair.resample(left_spline, left, is_right=False))
+    right_picture = Contrast.of(pair.resample(right_spline, right, is_right=True))
+    start = match(
+        left_picture,
+        right_picture,
+        pair.disparity_count,
+        reduction=options.match_reduction,
+        thorough=options.thorough,
+    )
+    if start is None:
+        nothing = np.full((pair.height_px, pair.width_px), np.nan, dtype=np.float32)
+        return nothing, nothing
+    return refine(left_picture, right_picture, start)
+
+
+def _read(
+    block: Block, index: int, photos: dict[str, Path], options: DenseOptions
+) -> tuple[View, NDArray[np.uint8], NDArray[np.float32]]:
+    """A photo at its working size: view, colours (blue green red), spline of the grey values."""
+    shot: Shot = block.shots[index]
+    camera = block.cameras[shot.camera]
+    path = photos[shot.name]
+    flags = _REDUCED[options.image_reduction] | cv2.IMREAD_IGNORE_ORIENTATION
+    colors = cv2.imread(str(path), flags)
+    if colors is None:
+        raise InputError(f"{path} cannot be read.", "Restore the file or remove it.")
+    size = np.array([camera.width_px, camera.height_px]) / options.image_reduction
+    if (np.abs(size - np.array(colors.shape[1::-1])) >= 1.0).any():
+        raise InputError(
+            f"{path} is not of the size {camera.width_px} x {camera.height_px} of its camera.",
+            "Do not replace photos between the steps of a run.",
+        )
+    grey = cv2.cvtColor(colors, cv2.COLOR_BGR2GRAY)
+    view = View(shot, camera.scaled(1.0 / options.image_reduction))
+    return view, colors.astype(np.uint8, copy=False), coefficients_2d(grey)
+
+
+def _grid_of(patches: list[PatchFile], cells: CellFrame, epsg: int) -> tuple[Grid, int, int]:
+    """The grid around all patches and the global number of its first row and column."""
+    first_row = min(patch.row for patch in patches)
+    first_col = min(patch.col for patch in patches)
+    rows = max(patch.row + patch.rows for patch in patches) - first_row
+    cols = max(patch.col + patch.cols for patch in patches) - first_col
+    size = cells.cell_size_m
+    west = round(cells.west / size + first_col) * size
+    north = round(cells.north / size - first_row) * size
+    return Grid(epsg, west, north, size, rows, cols), first_row, first_col
+
+
+def fuse_tile(
+    window: tuple[int, int, int, int],
+    patches: list[PatchFile],
+    cells: CellFrame,
+    grid: Grid,
+    first_row: int,
+    first_col: int,
+    folder: Path,
+) -> PointTile | None:
+    """Shard of the fusion: one tile of the grid from all patches that cover it."""
+    row, col, rows, cols = window
+    halo = (
+        row + first_row - _HALO_CELLS,
+        col + first_col - _HALO_CELLS,
+        rows + 2 * _HALO_CELLS,
+        cols + 2 * _HALO_CELLS,
+    )
+    over = [patch for patch in patches if patch.overlaps(*halo)]
+    if not over:
+        return None
+    fused = _fuse_window(over, halo, cells.cell_size_m)
+    keep = ~np.isnan(_without_speckles(fused.elevation_m, cells.cell_size_m))
+    keep = keep[_HALO_CELLS:-_HALO_CELLS, _HALO_CELLS:-_HALO_CELLS]
+    at_row, at_col = np.nonzero(keep)
+    if len(at_row) == 0:
+        return None
+    size = grid.cell_size_m
+    origin = np.array([grid.west + col * size, grid.north - row * size, cells.elevation_m])
+    inside = (at_row + _HALO_CELLS, at_col + _HALO_CELLS)
+    elevation = fused.elevation_m[inside]
+    offsets = np.column_stack(((at_col + 0.5) * size, -(at_row + 0.5) * size, elevation))
+    path = folder / f"tile_{row:06d}_{col:06d}.npz"
+    np.savez(
+        path,
+        origin=origin,
+        offsets=offsets.astype(np.float32),
+        colors=fused.rgb[inside],
+        sigma_m=fused.sigma_m[inside],
+        row=(at_row + row).astype(np.int32),
+        col=(at_col + col).astype(np.int32),
+        count=fused.count[inside],
+        spread_m=fused.spread_m[inside],
+        half_difference_m=fused.half_difference_m[inside],
+    )
+    west, north = float(origin[0]), float(origin[1])
+    bounds = (west, north - rows * size, west + cols * size, north)
+    return PointTile(path, bounds, len(at_row))
+
+
+def _fuse_window(
+    patches: list[PatchFile], window: tuple[int, int, int, int], cell_size_m: float
+) -> FusedCells:
+    # An order that does not depend on which shard was ready first.
+    patches = sorted(patches, key=lambda patch: patch.path.name)
+    _, _, rows, cols = window
+    elevations = np.empty((len(patches), rows, cols), dtype=np.float32)
+    sigmas = np.empty_like(elevations)
+    colors = np.empty((len(patches), rows, cols, 3), dtype=np.uint8)
+    for index, patch in enumerate(patches):
+        stored = patch.read(*window)
+        code = stored["code"].astype(np.float32)
+        height = patch.low_m + patch.step_m * (code - np.float32(1.0))
+        elevations[index] = np.where(code > 0, height, np.nan)
+        sigmas[index] = stored["sigma_m"]
+        colors[index] = stored["rgb"]
+    halves = np.array([patch.half for patch in patches], dtype=np.int8)
+    return fuse(elevations, sigmas, colors, halves, cell_size_m)
+
+
+def _without_speckles(elevation_m: NDArray[np.float32], cell_size_m: float) -> NDArray[np.float32]:
+    """The surface without small islands that hang free of their surroundings."""
+    known = ~np.isnan(elevation_m)
+    if not known.any():
+        return elevation_m
+    steps = (elevation_m - np.median(elevation_m[known])) / np.float32(cell_size_m) * 8.0
+    none = -32768
+    levels = np.where(known, np.clip(np.nan_to_num(steps), -32000, 32000), none).astype(np.int16)
+    cv2.filterSpeckles(levels, none, _SPECKLE_CELLS, 8.0 * _SPECKLE_SLOPE)
+    return np.where(levels == none, np.float32(np.nan), elevation_m)
+
+
+DENSE: Stage[DenseInputs, DenseOptions, DenseSurface] = Stage(
+    name="dense", version=1, weight=4.0, run=_run, load=DenseSurface.load
+)

@@ -1,0 +1,138 @@
+"""Semi-global matching of a rectified pair: one disparity a pixel, or none.
+
+The range of the search is what costs time and makes mistakes, so it is found first in small
+pictures and then kept tight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.float32]
+
+_CONTRAST_WINDOW_PX = 25
+# Grey levels: what camera noise and compression alone would give in a blank picture.
+_NOISE_FLOOR = 2.0
+_COARSE = 4
+_COARSE_MARGIN_PX = 2.0
+_BLOCK_PX = 3
+_UNIQUENESS_PERCENT = 6
+_SPECKLE_PX = 150
+_MIN_MATCHED = 0.02
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A picture with its local mean taken away and its local contrast made equal.
+
+    Exposure, vignetting and shading differ between photos; the texture does not.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (rows, cols)
+        About -3 to 3; 0 where there is no picture.
+    valid : ndarray of bool, shape (rows, cols)
+    """
+
+    values: Picture
+    valid: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, picture: Picture) -> Contrast:
+        """Normalise a picture (NaN where there is none)."""
+        valid = ~np.isnan(picture)
+        window = (_CONTRAST_WINDOW_PX, _CONTRAST_WINDOW_PX)
+        filled = np.where(valid, picture, np.float32(0.0))
+        # A light blur: frequencies near the limit of sampling only bias sub-pixel positions.
+        share = cv2.boxFilter(valid.astype(np.float32), -1, window)
+        share = np.maximum(share, np.float32(1e-3))
+        mean = cv2.boxFilter(filled, -1, window) / share
+        square = cv2.boxFilter(filled * filled, -1, window) / share
+        spread = np.sqrt(np.maximum(square - mean * mean, 0.0)) + np.float32(_NOISE_FLOOR)
+        values = np.where(valid, (filled - mean) / spread, np.float32(0.0))
+        return cls(values, valid)
+
+    def as_bytes(self) -> NDArray[np.uint8]:
+        """8 bits a pixel for the matcher."""
+        return cv2.convertScaleAbs(np.clip(self.values * 42.0 + 128.0, 0.0, 255.0))
+
+    def reduced(self, factor: int) -> Contrast:
+        """The same picture ``factor`` times smaller."""
+        size = (self.values.shape[1] // factor, self.values.shape[0] // factor)
+        crop = np.s_[: size[1] * factor, : size[0] * factor]
+        values = cv2.resize(self.values[crop], size, interpolation=cv2.INTER_AREA)
+        share = cv2.resize(self.valid[crop].astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        return Contrast(values, share > 0.99)
+
+
+def match(
+    left: Contrast, right: Contrast, count: int, *, reduction: int = 1, thorough: bool = False
+) -> Picture | None:
+    """Disparities of a rectified pair.
+
+    Parameters
+    ----------
+    left, right : Contrast
+        Pictures of the same size.
+    count : int
+        Relative disparities 0 to ``count`` are possible.
+    reduction : int
+        Match pictures so many times smaller; the result has the full size.
+    thorough : bool
+        Aggregate costs along five directions instead of three.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, cols), or None
+        Left col minus right col in pixels, NaN where there is no consistent match; None where
+        hardly anything matches.
+
+    References
+    ----------
+    .. [1] H. Hirschmüller, "Stereo processing by semiglobal matching and mutual information",
+       IEEE Transactions on Pattern Analysis and Machine Intelligence 30(2), 2008.
+    """
+    if reduction > 1:
+        left, right = left.reduced(reduction), right.reduced(reduction)
+    bounds = _range_of(left, right, -(-count // reduction))
+    if bounds is None:
+        return None
+    disparity = _semi_global(left, right, *bounds, thorough=thorough)
+    if reduction == 1:
+        return disparity
+    return np.repeat(np.repeat(disparity * reduction, reduction, axis=0), reduction, axis=1)
+
+
+def _range_of(left: Contrast, right: Contrast, count: int) -> tuple[int, int] | None:
+    """First disparity and number of disparities that occur, from pictures a quarter the size."""
+    small_left, small_right = left.reduced(_COARSE), right.reduced(_COARSE)
+    coarse = _semi_global(
+        small_left, small_right, 0, 16 * int(np.ceil(count / _COARSE / 16.0)), thorough=False
+    )
+    found = coarse[~np.isnan(coarse)]
+    if len(found) < _MIN_MATCHED * coarse.size:
+        return None
+    low, high = np.quantile(found, (0.0005, 0.9995))
+    first = max(0, int(np.floor((low - _COARSE_MARGIN_PX) * _COARSE)))
+    last = min(float(count), (high + _COARSE_MARGIN_PX) * _COARSE)
+    return first, 16 * int(np.ceil(max(last - first, 1.0) / 16.0))
+
+
+def _semi_global(
+    left: Contrast, right: Contrast, first: int, count: int, *, thorough: bool
+) -> Picture:
+    smooth = 8 * _BLOCK_PX * _BLOCK_PX
+    mode = cv2.STEREO_SGBM_MODE_SGBM if thorough else cv2.STEREO_SGBM_MODE_SGBM_3WAY
+    matcher = cv2.StereoSGBM.create(
+        first, count, _BLOCK_PX, smooth, 4 * smooth, 1, 31, _UNIQUENESS_PERCENT, 0, 0, mode
+    )
+    fixed = matcher.compute(left.as_bytes(), right.as_bytes())
+    none = (first - 1) * 16
+    cv2.filterSpeckles(fixed, none, _SPECKLE_PX, 16)
+    disparity = fixed.astype(np.float32) / np.float32(16.0)
+    disparity[(fixed <= none) | ~left.valid] = np.nan
+    return disparity

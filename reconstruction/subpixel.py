@@ -1,0 +1,149 @@
+"""Sub-pixel refinement of disparities by local least-squares matching.
+
+Semi-global matching quantises disparities and draws them towards whole pixels; both leave
+ripples on a surface that should be smooth. Here every pixel's disparity is corrected by a
+least-squares match of the window around it, the right picture being warped by the smoothed
+disparities themselves. So sloping and curved ground is matched as such.
+
+With windows of response ``k`` (1 for a plane, falling for finer structure) the corrections
+converge to ``k / (1 - k + k²)`` of the true shape: a crest or a toe is not rounded to second
+order, only detail finer than the window is lost.
+
+References
+----------
+.. [1] B. D. Lucas, T. Kanade, "An iterative image registration technique", IJCAI 1981.
+.. [2] A. Gruen, "Adaptive least squares correlation", South African Journal of Photogrammetry,
+   Remote Sensing and Cartography 14(3), 1985.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from reconstruction.spline import coefficients_1d, slope_weights, weights
+from reconstruction.stereo import Contrast, Picture
+
+_WINDOW_SIGMA_PX = 1.8
+_SMOOTH_SIGMA_PX = 1.8
+_ITERATIONS = 4
+# Farther than this from the smoothed surface it is an edge, and edges are not smoothed.
+_EDGE_PX = 0.8
+_MAX_STEP_PX = 0.5
+_MAX_CHANGE_PX = 1.5
+_MAX_SIGMA_PX = 0.35
+# Share of the left window's variance that the match may leave unexplained.
+_MAX_UNEXPLAINED = 0.75
+
+
+def refine(left: Contrast, right: Contrast, disparity: Picture) -> tuple[Picture, Picture]:
+    """Disparities to a small part of a pixel, and how sure they are.
+
+    Parameters
+    ----------
+    left, right : Contrast
+        The rectified pair.
+    disparity : ndarray of float32, shape (rows, cols)
+        Start values within a pixel of the truth, NaN for none.
+
+    Returns
+    -------
+    disparity, sigma_px : ndarray of float32, shape (rows, cols)
+        NaN where the texture is too weak or the pictures do not agree.
+    """
+    known = ~np.isnan(disparity)
+    weight = known.astype(np.float32)
+    start = np.where(known, disparity, np.float32(0.0))
+    share = _blur(weight, _SMOOTH_SIGMA_PX)
+    current = start
+    left_slope = _slope(coefficients_1d(left.values))
+    right_spline = coefficients_1d(right.values)
+    squares = np.empty_like(current)
+    products = np.empty_like(current)
+    residuals = np.empty_like(current)
+    for _ in range(_ITERATIONS):
+        base = _blur(current * weight, _SMOOTH_SIGMA_PX)
+        _keep_edges(base, share, current, weight, _EDGE_PX)
+        _compare(
+            left.values,
+            left_slope,
+            right_spline,
+            right.valid,
+            base,
+            weight,
+            squares,
+            products,
+            residuals,
+        )
+        normal = _blur(squares, _WINDOW_SIGMA_PX)
+        right_hand = _blur(products, _WINDOW_SIGMA_PX)
+        current = base + np.clip(
+            right_hand / (normal + np.float32(1e-6)), -_MAX_STEP_PX, _MAX_STEP_PX
+        )
+    misfit = _blur(residuals, _WINDOW_SIGMA_PX)
+    texture = _blur(left.values**2 * weight, _WINDOW_SIGMA_PX)
+    equivalent_px = 4.0 * np.pi * _WINDOW_SIGMA_PX**2
+    sigma = np.sqrt(misfit / (normal + np.float32(1e-6)) / np.float32(equivalent_px))
+    bad = (
+        ~known
+        | (sigma > _MAX_SIGMA_PX)
+        | (misfit > _MAX_UNEXPLAINED * texture)
+        | (np.abs(current - start) > _MAX_CHANGE_PX)
+    )
+    current[bad] = np.nan
+    sigma[bad] = np.nan
+    return current, sigma
+
+
+def _blur(values: Picture, sigma_px: float) -> Picture:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma_px))
+
+
+def _slope(values: Picture) -> Picture:
+    """Derivative along the rows of the spline with these coefficients."""
+    kernel = np.array([[-0.5, 0.0, 0.5]], dtype=np.float32)
+    return np.asarray(cv2.filter2D(values, -1, kernel))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _keep_edges(base, share, current, weight, edge_px):  # type: ignore[no-untyped-def]
+    """Finish the weighted mean in ``base``; near edges, use the disparity itself."""
+    for row in range(base.shape[0]):
+        for col in range(base.shape[1]):
+            if weight[row, col] == 0.0:
+                base[row, col] = 0.0
+                continue
+            smooth = base[row, col] / share[row, col]
+            if abs(smooth - current[row, col]) > edge_px:
+                smooth = current[row, col]
+            base[row, col] = smooth
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+def _compare(  # type: ignore[no-untyped-def]
+    left, left_slope, right, right_valid, base, weight, squares, products, residuals
+):
+    """Products of the normal equations: slope², slope · difference, difference²."""
+    rows, cols = left.shape
+    for row in range(rows):
+        line, seen = right[row], right_valid[row]
+        for col in range(cols):
+            squares[row, col] = products[row, col] = residuals[row, col] = 0.0
+            x = np.float32(col) - base[row, col]
+            ix = int(np.floor(x))
+            if weight[row, col] == 0.0 or ix < 1 or ix >= cols - 2 or not seen[ix]:
+                continue
+            t = np.float32(x - ix)
+            p0, p1, p2, p3 = line[ix - 1], line[ix], line[ix + 1], line[ix + 2]
+            w0, w1, w2, w3 = weights(t)
+            value = w0 * p0 + w1 * p1 + w2 * p2 + w3 * p3
+            w0, w1, w2, w3 = slope_weights(t)
+            slope = w0 * p0 + w1 * p1 + w2 * p2 + w3 * p3
+            # The mean of both slopes: first-order bias of either one cancels.
+            slope = np.float32(0.5) * (slope + left_slope[row, col])
+            difference = value - left[row, col]
+            squares[row, col] = slope * slope
+            products[row, col] = slope * difference
+            residuals[row, col] = difference * difference
