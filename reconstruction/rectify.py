@@ -172,9 +172,11 @@ def rectify(left: View, right: View, ground: Array) -> Rectification | None:
         return None
     base_m = float(np.linalg.norm(right.shot.centre - left.shot.centre))
     focal = 0.5 * (left.camera.focal_px + right.camera.focal_px)
-    boxes = [_box(view, rotation, focal) for view in (left, right)]
-    if boxes[0] is None or boxes[1] is None:
+    left_box, right_box = _box(left, rotation, focal), _box(right, rotation, focal)
+    if left_box is None or right_box is None:
         return None
+    left_x, top, left_end, bottom = left_box
+    right_x, right_top, right_end, right_bottom = right_box
     depths = _depth_range(ground, left.shot.centre, rotation[2])
     if depths is None:
         return None
@@ -182,7 +184,6 @@ def rectify(left: View, right: View, ground: Array) -> Rectification | None:
     low, high = focal * base_m / far, focal * base_m / near
     disparity0 = float(np.floor(low))
     count = int(np.ceil((high - disparity0) / 16.0)) * 16
-    (left_x, top, left_end, bottom), (right_x, right_top, right_end, right_bottom) = boxes
     x0 = max(left_x, right_x + low)
     x1 = min(left_end, right_end + high)
     y0, y1 = max(top, right_top), min(bottom, right_bottom)

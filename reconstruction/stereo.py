@@ -47,7 +47,6 @@ class Contrast:
         valid = ~np.isnan(picture)
         window = (_CONTRAST_WINDOW_PX, _CONTRAST_WINDOW_PX)
         filled = np.where(valid, picture, np.float32(0.0))
-        # A light blur: frequencies near the limit of sampling only bias sub-pixel positions.
         share = cv2.boxFilter(valid.astype(np.float32), -1, window)
         share = np.maximum(share, np.float32(1e-3))
         mean = cv2.boxFilter(filled, -1, window) / share
@@ -64,7 +63,9 @@ class Contrast:
         """The same picture ``factor`` times smaller."""
         size = (self.values.shape[1] // factor, self.values.shape[0] // factor)
         crop = np.s_[: size[1] * factor, : size[0] * factor]
-        values = cv2.resize(self.values[crop], size, interpolation=cv2.INTER_AREA)
+        values = np.asarray(
+            cv2.resize(self.values[crop], size, interpolation=cv2.INTER_AREA), dtype=np.float32
+        )
         share = cv2.resize(self.valid[crop].astype(np.float32), size, interpolation=cv2.INTER_AREA)
         return Contrast(values, share > 0.99)
 

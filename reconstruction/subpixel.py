@@ -21,7 +21,6 @@ from __future__ import annotations
 import cv2
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from reconstruction.spline import coefficients_1d, slope_weights, weights
 from reconstruction.stereo import Contrast, Picture
