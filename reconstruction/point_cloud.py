@@ -1,0 +1,270 @@
+"""The point cloud: tiles of dense points become one Cloud Optimized Point Cloud.
+
+Two passes, so that memory holds one tile or one bucket and never the cloud. The first takes the
+outliers out of each tile and sorts what is left into square buckets on disk; the second shares each
+bucket out to the nodes of the octree. A bucket is a column of whole octree nodes, so that it can be
+finished alone; only the few points of the coarsest levels wait until all buckets are through.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from reconstruction.copc import SCALE_M, CopcWriter, Cube, Key, Records, nodes, records
+from reconstruction.errors import OptionError, StageError
+from reconstruction.point_tile import PointTile
+from reconstruction.stage import Run, Stage
+
+NAME = "point_cloud"
+# About this many points are worked on at once.
+_BUCKET_COUNT = 4_000_000
+# A bucket holds whole cells of the coarsest grid only down to this level (see `copc.nodes`).
+_DEEPEST_BUCKET = 7
+# Neighbours are counted in cubes of this many mean point distances.
+_NEIGHBOURHOOD = 6.0
+_BUCKETED = np.dtype([("xyz_mm", "<i4", (3,)), ("rgb", "u1", (3,))])
+
+
+@dataclass(frozen=True)
+class PointCloudOptions:
+    """How the point cloud is cleaned.
+
+    Parameters
+    ----------
+    sparse_share : float
+        A point is an outlier if it has fewer neighbours than this share of what points of its tile
+        usually have. 0 keeps all points.
+    """
+
+    sparse_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.sparse_share < 1.0:
+            raise OptionError(
+                f"A sparse share of {self.sparse_share} is out of range.", "Choose 0 to below 1."
+            )
+
+
+@dataclass(frozen=True)
+class PointCloudInputs:
+    """What the point cloud is made of.
+
+    Parameters
+    ----------
+    tiles : tuple of PointTile
+    epsg : int
+        CRS of the tiles, projected in metres.
+    """
+
+    tiles: tuple[PointTile, ...]
+    epsg: int
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """A finished point cloud.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.copc.laz`` file.
+    count : int
+        Points in it.
+    outlier_count : int
+        Points that were left out.
+    """
+
+    path: Path
+    count: int
+    outlier_count: int
+
+
+@dataclass
+class _Buckets:
+    """Points on disk, sorted by square of the ground; safe to fill by threads."""
+
+    folder: Path
+    offset_m: NDArray[np.float64]
+    size_mm: int
+    counts: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+    lowest_mm: int = 2**31 - 1
+    highest_mm: int = -(2**31)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, xyz_mm: NDArray[np.int32], rgb: NDArray[np.uint8]) -> None:
+        """Append points to their buckets."""
+        if not len(xyz_mm):
+            return
+        points = np.empty(len(xyz_mm), dtype=_BUCKETED)
+        points["xyz_mm"], points["rgb"] = xyz_mm, rgb
+        square = xyz_mm[:, :2] // self.size_mm
+        number = square[:, 0].astype(np.int64) << 32 | square[:, 1]
+        for value in np.unique(number):
+            place = (int(value >> 32), int(value & 0xFFFFFFFF))
+            mine = points[number == value]
+            with self._lock:
+                self.counts[place] += len(mine)
+                with self.path(place).open("ab") as file:
+                    mine.tofile(file)
+        with self._lock:
+            self.lowest_mm = min(self.lowest_mm, int(xyz_mm[:, 2].min()))
+            self.highest_mm = max(self.highest_mm, int(xyz_mm[:, 2].max()))
+
+    def path(self, place: tuple[int, int]) -> Path:
+        """File of a bucket."""
+        return self.folder / f"bucket_{place[0]}_{place[1]}.bin"
+
+    def take(self, place: tuple[int, int]) -> NDArray[Any]:
+        """Points of a bucket, whose file is removed."""
+        points = np.fromfile(self.path(place), dtype=_BUCKETED)
+        self.path(place).unlink()
+        return points
+
+
+def run(inputs: PointCloudInputs, options: PointCloudOptions, folder: Path, run: Run) -> PointCloud:
+    """Make ``point_cloud.copc.laz``.
+
+    Raises
+    ------
+    StageError
+        There are no points, or none of them has neighbours.
+    """
+    total = sum(tile.count for tile in inputs.tiles)
+    if total == 0:
+        raise StageError(NAME, "The dense surface has no points.", "Look at its stage's messages.")
+    bits = _bits(inputs.tiles)
+    level = _bucket_level(total)
+    buckets = _Buckets(folder, _offset(inputs.tiles), 2 ** (bits - level))
+
+    def sort(tile: PointTile) -> None:
+        points = tile.load()
+        kept = regular(points.offsets, options.sparse_share)
+        local = points.offsets[kept].astype(np.float64) + (points.origin - buckets.offset_m)
+        buckets.add(np.rint(local / SCALE_M).astype(np.int32), points.colors[kept])
+
+    run.part(0.0, 0.4).map(sort, inputs.tiles, "sorting points, tile")
+    count = sum(buckets.counts.values())
+    if count == 0:
+        raise StageError(NAME, "No point has neighbours.", "Look at the dense stage's messages.")
+    cube, level = _cube(buckets, bits, level)
+    path = folder / "point_cloud.copc.laz"
+    with CopcWriter(path, inputs.epsg, cube) as writer:
+        _share_out(buckets, cube, level, writer, run.part(0.4, 1.0))
+    (folder / "point_cloud.json").write_text(
+        json.dumps({"count": count, "outlier_count": total - count})
+    )
+    return load(folder)
+
+
+def load(folder: Path) -> PointCloud:
+    """The point cloud of a finished folder."""
+    facts = json.loads((folder / "point_cloud.json").read_text())
+    return PointCloud(folder / "point_cloud.copc.laz", facts["count"], facts["outlier_count"])
+
+
+POINT_CLOUD: Stage[PointCloudInputs, PointCloudOptions, PointCloud] = Stage(NAME, 1, 0.5, run, load)
+
+
+def _share_out(buckets: _Buckets, cube: Cube, level: int, writer: CopcWriter, run: Run) -> None:
+    """Write bucket after bucket; nodes that buckets share are put together at the end."""
+    shared: dict[Key, list[Records]] = defaultdict(list)
+    places = sorted(buckets.counts)
+    for index, place in enumerate(places):
+        run.progress(index / len(places), f"writing points, part {index + 1}/{len(places)}")
+        points = buckets.take(place)
+        whole = records(points["xyz_mm"], points["rgb"])
+        finished: list[tuple[Key, Records]] = []
+        for key, members in nodes(points["xyz_mm"], cube, level):
+            if key[0] < level:
+                shared[key].append(whole[members])
+            else:
+                finished.append((key, whole[members]))
+        writer.write(finished)
+    writer.write([(key, np.concatenate(parts)) for key, parts in sorted(shared.items())])
+
+
+def _extent(tiles: tuple[PointTile, ...]) -> NDArray[np.float64]:
+    """West, south, east, north of all tiles, a metre wider."""
+    bounds = np.array([tile.bounds for tile in tiles if tile.count])
+    return np.concatenate((bounds[:, :2].min(axis=0) - 1.0, bounds[:, 2:].max(axis=0) + 1.0))
+
+
+def _offset(tiles: tuple[PointTile, ...]) -> NDArray[np.float64]:
+    """Whole metres south-west of all points, elevation 0: integers stay small and positive."""
+    return np.append(np.floor(_extent(tiles)[:2]), 0.0)
+
+
+def _bits(tiles: tuple[PointTile, ...]) -> int:
+    extent = _extent(tiles)
+    side_m = float((extent[2:] - np.floor(extent[:2])).max())
+    return math.ceil(math.log2(side_m / SCALE_M))
+
+
+def _bucket_level(count: int) -> int:
+    """Octree level whose nodes, on a surface, hold about a bucket of points."""
+    return min(max(0, math.ceil(math.log2(count / _BUCKET_COUNT) / 2)), _DEEPEST_BUCKET)
+
+
+def _cube(buckets: _Buckets, bits: int, level: int) -> tuple[Cube, int]:
+    """The octree's root, and the level of the buckets in it: it may have to grow for heights."""
+    height_mm = buckets.highest_mm - buckets.lowest_mm + 1
+    grown = max(0, math.ceil(math.log2(height_mm)) - bits)
+    low_mm = (0, 0, buckets.lowest_mm)
+    east, north, elevation = (float(value) for value in buckets.offset_m)
+    return Cube((east, north, elevation), low_mm, bits + grown), level + grown
+
+
+def regular(offsets: NDArray[np.float32], sparse_share: float) -> NDArray[np.bool_]:
+    """Which points have company.
+
+    Points are counted in cubes a few point distances wide, together with the 26 cubes around: on
+    a surface that is some tens of points, around a mismatch in the air hardly any.
+
+    Parameters
+    ----------
+    offsets : ndarray of float32, shape (n, 3)
+        Metres.
+    sparse_share : float
+        Of the median count; points with fewer are not regular.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    if len(offsets) < 3 or sparse_share == 0.0:
+        return np.ones(len(offsets), dtype=np.bool_)
+    low = offsets.min(axis=0)
+    span = np.maximum(offsets.max(axis=0) - low, 1e-3)
+    size = _NEIGHBOURHOOD * math.sqrt(float(span[0]) * float(span[1]) / len(offsets))
+    size = max(size, float(span.max()) / (1 << 20))
+    cells = ((offsets - low) / np.float32(size)).astype(np.int64)
+    codes = (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
+    occupied, which, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    around = _around(occupied, counts)[which]
+    result: NDArray[np.bool_] = around >= sparse_share * np.median(around)
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def _around(occupied, counts):  # type: ignore[no-untyped-def]
+    """Points in the 27 cubes around each occupied one; codes are sorted."""
+    totals = np.zeros(len(occupied), np.int64)
+    for i in range(len(occupied)):
+        for dx in range(-1, 2):
+            for dy in range(-1, 2):
+                base = occupied[i] + (dx << 42) + (dy << 21)
+                j = np.searchsorted(occupied, base - 1)
+                while j < len(occupied) and occupied[j] <= base + 1:
+                    totals[i] += counts[j]
+                    j += 1
+    return totals
