@@ -1,0 +1,85 @@
+"""Position files override what the photos say."""
+
+import pytest
+
+from reconstruction.errors import InputError
+from reconstruction.positions import apply_positions
+
+
+@pytest.fixture
+def apply(tmp_path, photo):
+    photos = (photo("a.jpg", 0.0, 0.0), photo("b.jpg", 10.0, 0.0), photo("c.jpg"))
+
+    def give(text, photos=photos):
+        path = tmp_path / "geo.txt"
+        path.write_text(text)
+        return apply_positions(path, photos)
+
+    return give
+
+
+def test_planted_rows_come_back(apply):
+    (a, b, c), notes = apply(
+        "EPSG:4979\n"
+        "A.JPG -91.99 46.84 198.6 10 20 30 0.02 0.05 label\n"
+        "b.jpg -91.98 46.85 199.6\n"
+        "c -91.97 46.86 200.6 0 0 0 0 0\n"
+    )
+    assert (a.position.latitude_deg, a.position.longitude_deg) == pytest.approx((46.84, -91.99))
+    assert (a.position.altitude_m, a.position.source) == (198.6, "geo")
+    assert (a.position.horizontal_sigma_m, a.position.vertical_sigma_m) == (0.02, 0.05)
+    assert (b.position.horizontal_sigma_m, b.position.vertical_sigma_m) == (3.0, 8.0)
+    assert (c.position.horizontal_sigma_m, c.position.vertical_sigma_m) == (3.0, 8.0)
+    assert {photo.altitude_datum for photo in (a, b, c)} == {"ellipsoidal"}
+    assert (a.yaw_deg, a.pitch_deg) == (0.0, -90.0)
+    assert notes == ()
+
+
+@pytest.mark.parametrize(
+    ("header", "datum"), [("WGS84 UTM 15N", "unknown"), ("EPSG:32615+5773", "orthometric")]
+)
+def test_datum_is_that_of_the_file(apply, header, datum):
+    (a, _, _), _ = apply(f"{header}\na.jpg 500000 5187000 200\n")
+    assert a.altitude_datum == datum
+
+
+def test_elevation_may_be_left_out(apply):
+    (a, _, _), _ = apply("WGS84 UTM 15N\na.jpg 500000 5187000\n")
+    assert a.position.altitude_m is None
+
+
+def test_photos_that_are_not_listed_lose_their_altitude_only(apply):
+    (_, b, c), notes = apply("EPSG:4326\na.jpg -92 46 200\nz.jpg -92 46 200\n")
+    assert b.position.altitude_m is None
+    assert b.position.latitude_deg == pytest.approx(46.5)
+    assert c.position is None
+    assert notes == (
+        "geo.txt lists 1 images that are not here: z.jpg",
+        "2 photos are not in geo.txt: their altitudes are not used",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("EPSG:4326\na.jpg -92 46 200\nA.JPG -92 46 201\n", r"line 3.*first in line 2"),
+        ("EPSG:4326\nz.jpg -92 46 200\n", r"none of its 1 rows"),
+        ("EPSG:4326\na.jpg -92 46 high\n", r"line 2: z 'high'"),
+        ("EPSG:4326\na.jpg -92 146 200\n", r"line 2.*no place"),
+        ("EPSG:4326\na.jpg -92 46 200 0 0 0 -1 1\n", r"line 2: horizontal accuracy -1"),
+        ("EPSG:4326\na.jpg -92\n", r"line 2: 2 columns"),
+        ("a.jpg -92 46 200\n", r"not a CRS"),
+    ],
+)
+def test_errors_name_line_and_value(apply, text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        apply(text)
+    assert caught.value.hint
+
+
+def test_ambiguous_name_asks_for_the_folder(apply, photo):
+    photos = (photo("east/a.jpg"), photo("west/a.jpg"))
+    with pytest.raises(InputError, match="with its folder"):
+        apply("EPSG:4326\na.jpg -92 46 200\n", photos)
+    (east, west), _ = apply("EPSG:4326\nwest/a.jpg -92 46 200\n", photos)
+    assert (east.position, west.position is None) == (None, False)
