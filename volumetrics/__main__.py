@@ -1,0 +1,130 @@
+"""``python -m volumetrics SURVEY PILES.geojson``: volumes.csv and volumes.json of all piles."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from volumetrics import __version__
+from volumetrics.base_surface import Average, BaseMethod, Fixed, Plane
+from volumetrics.errors import InputError, VolumetricsError
+from volumetrics.extreme_base import Extreme
+from volumetrics.flexible_base import Smooth, Triangulated
+from volumetrics.io import write_csv, write_json
+from volumetrics.polygons import read_toes
+from volumetrics.site import Site, measure_site
+from volumetrics.survey import Survey, open_survey
+from volumetrics.volume import MIN_COVERAGE
+
+# The sigma of a line that somebody drew on an orthomosaic by hand.
+TOE_SIGMA_M = 0.1
+_METHODS: dict[str, BaseMethod] = {
+    "plane": Plane(),
+    "triangulated": Triangulated(),
+    "smooth": Smooth(),
+    "lowest": Extreme(is_lowest=True),
+    "highest": Extreme(is_lowest=False),
+    "average": Average(),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m volumetrics",
+        description="Measure the volumes of stockpiles on a surface, each with its uncertainty.",
+    )
+    parser.add_argument("survey", type=Path, help="survey folder, or a DSM GeoTIFF")
+    parser.add_argument("piles", type=Path, help="toe polygons as GeoJSON, named by 'name'")
+    parser.add_argument("--base", choices=(*_METHODS, "fixed"), default="plane")
+    parser.add_argument(
+        "--elevation", type=float, metavar="M", help="elevation of the base 'fixed' in metres"
+    )
+    parser.add_argument(
+        "--elevation-sigma", type=float, default=0.0, metavar="M", help="its 1 sigma (default 0)"
+    )
+    parser.add_argument(
+        "--toe-sigma",
+        type=float,
+        default=TOE_SIGMA_M,
+        metavar="M",
+        help=f"1 sigma of the drawn toe lines in metres (default {TOE_SIGMA_M})",
+    )
+    parser.add_argument(
+        "--min-coverage",
+        type=float,
+        default=MIN_COVERAGE,
+        metavar="SHARE",
+        help=f"refuse a pile of which less was seen (default {MIN_COVERAGE})",
+    )
+    parser.add_argument("--crs", help="CRS of a surface that names none, e.g. EPSG:32615")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: the survey's)")
+    return parser
+
+
+def _method(options: argparse.Namespace) -> BaseMethod:
+    if options.base != "fixed":
+        return _METHODS[options.base]
+    if options.elevation is None:
+        raise InputError("The base 'fixed' has no elevation.", "Give it, e.g. --elevation 312.5.")
+    return Fixed(options.elevation, options.elevation_sigma)
+
+
+def _print_table(site: Site) -> None:
+    print(f"{'pile':24} {'net m³':>12} {'± 95 %':>10} {'fill m³':>12} {'cut m³':>10} {'seen':>7}")
+    for volume in site.volumes:
+        print(
+            f"{volume.pile:24.24} {volume.net_m3:12.2f} {volume.net_u95_m3:10.2f} "
+            f"{volume.fill_m3:12.2f} {volume.cut_m3:10.2f} {volume.coverage:7.1%}"
+        )
+    if len(site.volumes) > 1:
+        value, budget = site.totals()["net"]
+        print(f"{'total':24} {value:12.2f} {budget.u95_m3:10.2f}")
+    for warning in dict.fromkeys((*site.warnings, *_pile_warnings(site))):
+        print(f"warning: {warning}", file=sys.stderr)
+    for name, reason in site.refused.items():
+        print(f"refused: {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)
+
+
+def _pile_warnings(site: Site) -> list[str]:
+    return [f"{v.pile}: {warning}" for v in site.volumes for warning in v.warnings]
+
+
+def _about(survey: Survey, options: argparse.Namespace) -> dict[str, object]:
+    return {
+        "software": f"volumetrics {__version__}",
+        "surface": str(survey.dsm_path),
+        "crs": survey.crs.to_string(),
+        "vertical_datum": survey.facts.get("vertical_datum"),
+        "cell_size_m": survey.cell_size_m,
+        "scale_sigma": survey.scale_sigma,
+        "vertical_sigma_m": survey.vertical_sigma_m,
+        "toe_sigma_m": options.toe_sigma,
+        "polygons": str(options.piles),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when every pile was measured, 1 when some were refused, 2 on bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        method = _method(options)
+        survey = open_survey(options.survey, options.crs)
+        toes, unusable = read_toes(options.piles, survey)
+        site = measure_site(survey, toes, method, options.toe_sigma, options.min_coverage)
+    except VolumetricsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    refused = unusable | dict(site.refused)
+    site = Site(site.volumes, refused, site.warnings)
+    out = options.out or survey.dsm_path.parent
+    out.mkdir(parents=True, exist_ok=True)
+    write_csv(site, out / "volumes.csv")
+    write_json(site, out / "volumes.json", _about(survey, options))
+    _print_table(site)
+    return 1 if site.refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,300 @@
+r"""Base surfaces: the ground under a pile, modelled from what is seen around it.
+
+All methods stand behind `BaseMethod`. Each gives an elevation for every cell and, because it is a
+(locally) linear function of the toe samples, the share of each sample in any sum over the base.
+With these shares the noise of the surface and of its base are propagated together, correlation
+included: what lifts the pile and its toe alike does not change the volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volumetrics.errors import BaseError
+from volumetrics.grid import Array, Grid
+from volumetrics.noise import PERFECT, DsmNoise
+from volumetrics.toe import ToeSamples
+
+_MIN_SAMPLES = 6
+# A toe this narrow, as a share of its length, says nothing about the slope across it.
+_MIN_WIDTH_SHARE = 0.02
+_TUKEY = 4.685
+_HUBER = 1.345
+_MAD_TO_SIGMA = 1.4826
+
+
+@dataclass(frozen=True)
+class BaseSurface:
+    r"""A fitted base.
+
+    Parameters
+    ----------
+    method : str
+    elevation_m : ndarray, shape (rows, cols)
+        On the cells of the surface, also outside the toe.
+    toe_weights : callable
+        Maps a load (rows, cols) on the base to the load (n,) on the toe samples that has the same
+        effect: :math:`\sum load \cdot base = \sum weights \cdot samples + const`.
+    offset_sigma_m : float
+        1 sigma of the base as a whole that does not come from the DSM's noise.
+    is_anchored : bool
+        Whether the base comes from the same surface as the pile, so that a vertical bias cancels.
+    noise : DsmNoise
+        The base's own noise, for a base from another survey.
+    facts : dict
+        What the fit found, for the report.
+    """
+
+    method: str
+    elevation_m: Array
+    toe_weights: Callable[[Array], Array]
+    offset_sigma_m: float = 0.0
+    is_anchored: bool = True
+    noise: DsmNoise = PERFECT
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+class BaseMethod(Protocol):
+    """A way to model the ground under a pile."""
+
+    @property
+    def name(self) -> str:
+        """Name of the method, as in results and options."""
+        ...
+
+    def fit(self, grid: Grid, samples: ToeSamples, noise: DsmNoise) -> BaseSurface:
+        """Fit the base to ground samples and evaluate it on the grid.
+
+        Raises
+        ------
+        BaseError
+            When the samples do not determine it.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane through the toe, robust to what leans against it.
+
+    Iteratively reweighted least squares: Huber's weights to converge from afar, then Tukey's
+    biweight, which ignores a stretch of toe that is no ground (another pile, a wall, a machine).
+
+    References
+    ----------
+    Huber, P. J., Ronchetti, E. M. (2009): Robust Statistics, 2nd ed., chapter 7.
+    """
+
+    name: str = "plane"
+
+    def fit(self, grid: Grid, samples: ToeSamples, noise: DsmNoise) -> BaseSurface:
+        """Fit the plane; see `BaseMethod`."""
+        plane = fit_plane(samples.position_m, samples.elevation_m)
+        x, y = grid.x_m() - plane.centre_m[0], grid.y_m() - plane.centre_m[1]
+        height, east, north = plane.coefficients
+        elevation = height + east * x[None, :] + north * y[:, None]
+
+        def toe_weights(load: Array) -> Array:
+            by_row = load.sum(axis=1)
+            moments = np.array([by_row.sum(), load.sum(axis=0) @ x, by_row @ y])
+            return np.asarray(moments @ plane.shares)
+
+        return BaseSurface(self.name, elevation, toe_weights, facts=plane.facts())
+
+
+@dataclass(frozen=True)
+class PlaneFit:
+    """A robust plane ``height + east * dx + north * dy`` about the samples' centre.
+
+    Parameters
+    ----------
+    centre_m : ndarray, shape (2,)
+    coefficients : ndarray, shape (3,)
+        Elevation at the centre in metres, slopes to the east and to the north.
+    shares : ndarray, shape (3, n)
+        Derivative of the coefficients by the samples.
+    residual_sigma_m : float
+        Robust spread of the samples about the plane.
+    used_share : float
+        Share of the samples that the robust fit did not reject.
+    """
+
+    centre_m: Array
+    coefficients: Array
+    shares: Array
+    residual_sigma_m: float
+    used_share: float
+
+    def at(self, position_m: Array) -> Array:
+        """Elevations (m,) at positions (m, 2)."""
+        return self.design(position_m) @ self.coefficients
+
+    def design(self, position_m: Array) -> Array:
+        """Design matrix, shape (m, 3)."""
+        return np.column_stack((np.ones(len(position_m)), position_m - self.centre_m))
+
+    def facts(self) -> dict[str, float]:
+        """The fit in numbers for the report."""
+        slope = float(np.hypot(self.coefficients[1], self.coefficients[2]))
+        return {
+            "slope_deg": float(np.degrees(np.arctan(slope))),
+            "residual_sigma_m": self.residual_sigma_m,
+            "used_share": self.used_share,
+        }
+
+
+def fit_plane(position_m: Array, elevation_m: Array) -> PlaneFit:
+    """Fit a plane robustly.
+
+    Parameters
+    ----------
+    position_m : ndarray, shape (n, 2)
+    elevation_m : ndarray, shape (n,)
+
+    Returns
+    -------
+    PlaneFit
+
+    Raises
+    ------
+    BaseError
+        When the samples are too few or lie along one line.
+    """
+    _check_spread(position_m)
+    centre = position_m.mean(axis=0)
+    design = np.column_stack((np.ones(len(position_m)), position_m - centre))
+    weight = np.ones(len(position_m))
+    coefficients = _solve(design, weight) @ elevation_m
+    sigma = 0.0
+    for psi in (_huber, _tukey):
+        for _ in range(30):
+            residual = elevation_m - design @ coefficients
+            sigma = _MAD_TO_SIGMA * float(np.median(np.abs(residual)))
+            # A perfect surface leaves rounding errors only, and those need no weights.
+            weight = psi(residual / max(sigma, 1e-6))
+            before, coefficients = coefficients, _solve(design, weight) @ elevation_m
+            if np.abs(design @ (coefficients - before)).max() < 1e-3 * sigma + 1e-9:
+                break
+    shares = _solve(design, weight)
+    return PlaneFit(centre, coefficients, shares, sigma, float(np.mean(weight > 0.0)))
+
+
+def _check_spread(position_m: Array) -> None:
+    if len(position_m) < _MIN_SAMPLES:
+        raise BaseError(
+            f"Only {len(position_m)} ground samples were found beside the toe.",
+            "Draw the toe on visible ground, mark fewer edges as wall, or use a fixed elevation.",
+        )
+    spread = np.linalg.svd(position_m - position_m.mean(axis=0), compute_uv=False)
+    if spread[1] < _MIN_WIDTH_SHARE * spread[0]:
+        raise BaseError(
+            f"The ground samples lie along one line (width {spread[1] / spread[0]:.1%} of the "
+            "length), so the slope across it is unknown.",
+            "Draw the toe around the pile, mark fewer edges as wall, or use the base 'average', "
+            "'lowest' or a fixed elevation.",
+        )
+
+
+def _solve(design: Array, weight: Array) -> Array:
+    """Derivative of the weighted least-squares coefficients by the observations, (3, n)."""
+    weighted = design * weight[:, None]
+    return np.asarray(np.linalg.solve(weighted.T @ design, weighted.T))
+
+
+def _huber(ratio: Array) -> Array:
+    return np.asarray(np.minimum(1.0, _HUBER / np.maximum(np.abs(ratio), 1e-12)))
+
+
+def _tukey(ratio: Array) -> Array:
+    return np.asarray(np.where(np.abs(ratio) < _TUKEY, (1.0 - (ratio / _TUKEY) ** 2) ** 2, 0.0))
+
+
+@dataclass(frozen=True)
+class Average:
+    """A level base at the mean elevation of the toe."""
+
+    name: str = "average"
+
+    def fit(self, grid: Grid, samples: ToeSamples, noise: DsmNoise) -> BaseSurface:
+        """Fit the level; see `BaseMethod`."""
+        count = samples.elevation_m.size
+        check_any(samples)
+        level = float(samples.elevation_m.mean())
+        return level_base(self.name, level, np.full(count, 1.0 / count), grid)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A level base at a stated elevation.
+
+    Parameters
+    ----------
+    base_elevation_m : float
+        In the vertical datum of the surface.
+    sigma_m : float
+        1 sigma of this elevation.
+    """
+
+    base_elevation_m: float
+    sigma_m: float = 0.0
+    name: str = "fixed"
+
+    def fit(self, grid: Grid, samples: ToeSamples, noise: DsmNoise) -> BaseSurface:
+        """Take the stated level; see `BaseMethod`."""
+        nothing = np.zeros(samples.elevation_m.size)
+        return BaseSurface(
+            self.name,
+            np.full(grid.elevation_m.shape, self.base_elevation_m),
+            lambda load: nothing,
+            offset_sigma_m=self.sigma_m,
+            is_anchored=False,
+            facts={"base_elevation_m": self.base_elevation_m},
+        )
+
+
+def level_base(
+    name: str, level_m: float, shares: Array, grid: Grid, offset_sigma_m: float = 0.0
+) -> BaseSurface:
+    """A level base whose elevation depends on the samples by the given shares (n,)."""
+    return BaseSurface(
+        name,
+        np.full(grid.elevation_m.shape, level_m),
+        lambda load: np.asarray(load.sum() * shares),
+        offset_sigma_m=offset_sigma_m,
+        facts={"base_elevation_m": level_m, "base_elevation_sigma_m": offset_sigma_m},
+    )
+
+
+def check_any(samples: ToeSamples) -> None:
+    """Refuse a toe without ground samples."""
+    if samples.elevation_m.size == 0:
+        raise BaseError(
+            "No ground was found beside the toe.",
+            "Draw the toe on visible ground, mark fewer edges as wall, or use a fixed elevation.",
+        )
+
+
+def thin(samples: ToeSamples, count: int) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Average neighbours along the toe, so that at most ``count`` samples remain.
+
+    Returns
+    -------
+    position_m : ndarray, shape (m, 2)
+    elevation_m : ndarray, shape (m,)
+    group : ndarray of int, shape (n,)
+        Which mean each sample went into.
+    """
+    # Whole pieces, so that near and far samples of a piece stay together: means that lie now
+    # nearer, now farther from the pile would turn their noise into a slope across the toe.
+    pieces, piece = np.unique(samples.piece, return_inverse=True)
+    groups = min(count, len(pieces))
+    group = (piece * groups // len(pieces)).astype(np.int64)
+    weight = np.bincount(group)
+    columns = (samples.position_m[:, 0], samples.position_m[:, 1], samples.elevation_m)
+    means = [np.bincount(group, weights=column) / weight for column in columns]
+    return np.column_stack(means[:2]), means[2], group

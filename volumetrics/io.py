@@ -1,0 +1,110 @@
+"""Results on disk: a table for people and spreadsheets, and JSON with every budget."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from volumetrics.site import Site
+from volumetrics.uncertainty import Budget
+from volumetrics.volume import Volume
+
+_COLUMNS = (
+    "pile", "base", "area_m2", "fill_m3", "cut_m3", "net_m3", "net_u95_m3", "fill_u95_m3",
+    "cut_u95_m3", "height_max_m", "height_mean_m", "coverage", "holes", "hole_area_m2",
+    "warnings", "refused",
+)  # fmt: skip
+
+
+def write_csv(site: Site, path: Path) -> None:
+    """Write one row a pile; a refused pile has its reason and no numbers."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, _COLUMNS, restval="")
+        table.writeheader()
+        table.writerows(_row(volume) for volume in site.volumes)
+        table.writerows({"pile": name, "refused": why} for name, why in site.refused.items())
+
+
+def _row(volume: Volume) -> dict[str, Any]:
+    numbers = {
+        "area_m2": volume.area_m2,
+        "fill_m3": volume.fill_m3,
+        "cut_m3": volume.cut_m3,
+        "net_m3": volume.net_m3,
+        "net_u95_m3": volume.net_u95_m3,
+        "fill_u95_m3": volume.fill_u95_m3,
+        "cut_u95_m3": volume.cut_u95_m3,
+        "height_max_m": volume.height_max_m,
+        "height_mean_m": volume.height_mean_m,
+        "hole_area_m2": volume.hole_area_m2,
+    }
+    row: dict[str, Any] = {name: f"{value:.3f}" for name, value in numbers.items()}
+    row |= {"pile": volume.pile, "base": volume.base, "holes": volume.hole_count}
+    return row | {"coverage": f"{volume.coverage:.4f}", "warnings": "; ".join(volume.warnings)}
+
+
+def write_json(site: Site, path: Path, about: dict[str, Any]) -> None:
+    """Write everything that is known about the volumes.
+
+    Parameters
+    ----------
+    site : Site
+    path : Path
+    about : dict
+        What was measured and with what: surface, CRS, software.
+    """
+    document = about | {
+        "piles": [_pile(volume) for volume in site.volumes],
+        "refused": [{"pile": name, "reason": why} for name, why in site.refused.items()],
+        "total": {
+            name: {"value_m3": value, **_budget(budget)}
+            for name, (value, budget) in site.totals().items()
+        },
+        "warnings": list(site.warnings),
+    }
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _pile(volume: Volume) -> dict[str, Any]:
+    return {
+        "pile": volume.pile,
+        "base": volume.base,
+        "area_m2": volume.area_m2,
+        "fill_m3": volume.fill_m3,
+        "cut_m3": volume.cut_m3,
+        "net_m3": volume.net_m3,
+        "net_u95_m3": volume.net_u95_m3,
+        "fill_u95_m3": volume.fill_u95_m3,
+        "cut_u95_m3": volume.cut_u95_m3,
+        "height_max_m": volume.height_max_m,
+        "height_mean_m": volume.height_mean_m,
+        "coverage": volume.coverage,
+        "holes": volume.hole_count,
+        "hole_area_m2": volume.hole_area_m2,
+        "base_facts": dict(volume.base_facts),
+        "noise": {
+            "source": volume.noise.source,
+            "components": [
+                {"sigma_m": part.sigma_m, "range_m": part.range_m}
+                for part in volume.noise.components
+            ],
+        },
+        "budgets": {name: _budget(budget) for name, budget in volume.budgets.items()},
+        "warnings": list(volume.warnings),
+    }
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    terms: Sequence[dict[str, Any]] = [
+        {"name": term.name, "sigma_m3": term.sigma_m3, "variance_m6": term.variance_m6}
+        for term in budget.terms
+    ]
+    return {
+        "sigma_m3": budget.sigma_m3,
+        "coverage_factor": budget.coverage_factor,
+        "u95_m3": budget.u95_m3,
+        "terms": terms,
+    }

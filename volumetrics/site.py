@@ -1,0 +1,141 @@
+"""A site: all piles of one survey, measured alike, and their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import shapely
+
+from volumetrics.base_surface import BaseMethod
+from volumetrics.errors import VolumetricsError
+from volumetrics.grid import Grid, area_fraction
+from volumetrics.noise import DsmNoise
+from volumetrics.survey import Survey
+from volumetrics.toe import Toe
+from volumetrics.uncertainty import Budget, total
+from volumetrics.variogram import estimate_noise
+from volumetrics.volume import MIN_COVERAGE, Accuracy, Volume, measure
+
+_MARGIN_CELLS = 8
+# Ground within this distance tells the noise where the survey does not state it.
+_GROUND_MARGIN_M = 20.0
+# Ground this near to a toe may be spilled material.
+_GROUND_GAP_M = 0.5
+# An overlap below this share of the smaller pile is a neighbour's inexact line.
+_OVERLAP_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Site:
+    """Measured piles of one survey.
+
+    Parameters
+    ----------
+    volumes : tuple of Volume
+    refused : mapping of str to str
+        Pile and reason.
+    warnings : tuple of str
+        About several piles together.
+    """
+
+    volumes: tuple[Volume, ...]
+    refused: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+    def totals(self) -> dict[str, tuple[float, Budget]]:
+        """Fill, cut and net of all measured piles, with their budgets."""
+        sums = {
+            "net": sum(volume.net_m3 for volume in self.volumes),
+            "fill": sum(volume.fill_m3 for volume in self.volumes),
+            "cut": sum(volume.cut_m3 for volume in self.volumes),
+        }
+        return {
+            name: (value, total([volume.budgets[name] for volume in self.volumes]))
+            for name, value in sums.items()
+        }
+
+
+def measure_site(
+    survey: Survey,
+    toes: Sequence[Toe],
+    method: BaseMethod,
+    toe_sigma_m: float,
+    min_coverage: float = MIN_COVERAGE,
+    report: Callable[[float, str], None] = lambda fraction, message: None,
+) -> Site:
+    """Measure every pile; one that cannot be measured is refused with its reason.
+
+    Parameters
+    ----------
+    survey : Survey
+    toes : sequence of Toe
+        In the survey's CRS.
+    method : BaseMethod
+    toe_sigma_m : float
+        1 sigma of the drawn lines.
+    min_coverage : float
+    report : callable
+        Receives the fraction done and a message.
+
+    Returns
+    -------
+    Site
+    """
+    volumes: list[Volume] = []
+    refused: dict[str, str] = {}
+    everything = shapely.STRtree([toe.polygon for toe in toes])
+    for number, toe in enumerate(toes):
+        report(number / len(toes), toe.name)
+        try:
+            volume = _measure_one(survey, toe, everything, method, toe_sigma_m, min_coverage)
+            volumes.append(replace(volume, warnings=survey.notes + volume.warnings))
+        except VolumetricsError as error:
+            refused[toe.name] = str(error)
+    report(1.0, "measured")
+    return Site(tuple(volumes), refused, _overlaps(toes))
+
+
+def _measure_one(
+    survey: Survey,
+    toe: Toe,
+    piles: shapely.STRtree,
+    method: BaseMethod,
+    toe_sigma_m: float,
+    min_coverage: float,
+) -> Volume:
+    margin_m = _MARGIN_CELLS * survey.cell_size_m + 2.0 * toe_sigma_m
+    if survey.noise is None:
+        margin_m = max(margin_m, _GROUND_MARGIN_M)
+    grid = survey.window(toe.polygon.bounds, margin_m)
+    noise = survey.noise or _local_noise(grid, piles)
+    accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, toe_sigma_m)
+    return measure(grid, toe, method, accuracy, min_coverage)
+
+
+def _local_noise(grid: Grid, piles: shapely.STRtree) -> DsmNoise:
+    """Noise of the ground in the window that is no pile."""
+    rows, cols = grid.elevation_m.shape
+    south, east = grid.north_m - rows * grid.cell_size_m, grid.west_m + cols * grid.cell_size_m
+    window = shapely.box(grid.west_m, south, east, grid.north_m)
+    near = piles.geometries[piles.query(window, predicate="intersects")]
+    covered = shapely.union_all(shapely.buffer(near, _GROUND_GAP_M))
+    return estimate_noise(grid, area_fraction(covered, grid) == 0.0)
+
+
+def _overlaps(toes: Sequence[Toe]) -> tuple[str, ...]:
+    """Warnings about piles that share ground, whose sum counts it twice."""
+    polygons = np.array([toe.polygon for toe in toes], dtype=object)
+    pairs = shapely.STRtree(polygons).query(polygons, predicate="intersects")
+    warnings = []
+    for first, second in pairs.T:
+        if first < second:
+            shared_m2 = polygons[first].intersection(polygons[second]).area
+            smaller_m2 = min(polygons[first].area, polygons[second].area)
+            if shared_m2 > _OVERLAP_SHARE * smaller_m2:
+                warnings.append(
+                    f"{toes[first].name} and {toes[second].name} overlap by {shared_m2:.1f} m², "
+                    "which the total counts twice"
+                )
+    return tuple(warnings)

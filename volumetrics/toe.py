@@ -1,0 +1,214 @@
+"""The toe: the ground contact line of a pile, drawn by a person or proposed by a program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from volumetrics.errors import ToeError
+from volumetrics.grid import Array, Grid, Stencil, rings
+
+# Fewer cells than this are no surface that could be measured.
+MIN_CELLS = 16.0
+# Ground is sampled this many cells outside the line: bilinear interpolation there uses no cell
+# that the pile touches, whatever the direction of the line.
+SAMPLE_OFFSETS_CELLS = (1.5, 2.5)
+_MAX_PIECES = 2000
+_ON_WALL_M = 1e-3
+
+
+@dataclass(frozen=True)
+class Toe:
+    """A toe polygon with the name of its pile.
+
+    Parameters
+    ----------
+    name : str
+    polygon : Polygon or MultiPolygon
+        In the map coordinates of the surface. Holes are no part of the pile.
+    walls : LineString or MultiLineString, optional
+        Stretches of the outer rings that run along a wall: there is no ground to see there, so
+        they take no part in the base.
+    notes : tuple of str
+        What was assumed or repaired while reading it.
+
+    Raises
+    ------
+    ToeError
+        When the polygon is empty, not finite or crosses itself; the message names the place.
+    """
+
+    name: str
+    polygon: shapely.Geometry
+    walls: shapely.Geometry | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.polygon.geom_type not in ("Polygon", "MultiPolygon"):
+            raise ToeError(
+                f"{self.name}: a {self.polygon.geom_type} is no toe.", "Draw it as a polygon."
+            )
+        if not np.isfinite(shapely.get_coordinates(self.polygon)).all():
+            raise ToeError(
+                f"{self.name}: a vertex of the toe is not a finite number.", "Draw it again."
+            )
+        if self.polygon.is_empty or self.polygon.area == 0.0:
+            raise ToeError(f"{self.name}: the toe polygon has no area.", "Draw it again.")
+        if not self.polygon.is_valid:
+            raise ToeError(
+                f"{self.name}: the toe is not a simple polygon: "
+                f"{shapely.is_valid_reason(self.polygon)}.",
+                "Move the vertices at this place so that no edges cross or overlap.",
+            )
+
+    @property
+    def area_m2(self) -> float:
+        """Plan area."""
+        return float(self.polygon.area)
+
+
+def clean(polygon: shapely.Geometry) -> tuple[shapely.Geometry, tuple[str, ...]]:
+    """The polygon in two dimensions without repeated vertices, and what was done."""
+    flat = shapely.force_2d(polygon)
+    tidy = shapely.remove_repeated_points(flat, 1e-6)
+    # A ring closes with its first vertex, which is no repetition.
+    dropped = len(shapely.get_coordinates(flat)) - len(shapely.get_coordinates(tidy))
+    return tidy, (f"{dropped} repeated vertices removed",) if dropped else ()
+
+
+def wall_lines(ring: Array, walls: Sequence[Sequence[int]]) -> shapely.Geometry | None:
+    """Lines along the edges from vertex ``i`` to vertex ``j`` of a ring, in its own direction.
+
+    Parameters
+    ----------
+    ring : ndarray, shape (n, 2)
+        Vertices as drawn, without the closing one.
+    walls : sequence of pairs of int
+        Counted from 0. ``[3, 1]`` in a ring of five runs 3, 4, 0, 1.
+
+    Raises
+    ------
+    ToeError
+        When an index does not exist or a pair names the same vertex twice.
+    """
+    lines = []
+    for pair in walls:
+        if len(pair) != 2 or not all(isinstance(i, int) and 0 <= i < len(ring) for i in pair):
+            raise ToeError(
+                f"The wall {list(pair)} is no pair of vertices 0 to {len(ring) - 1}.",
+                "Give the first and the last vertex of each wall.",
+            )
+        start, end = pair
+        if start == end:
+            raise ToeError(f"The wall {list(pair)} has no length.", "Name two different vertices.")
+        count = (end - start) % len(ring) + 1
+        lines.append(shapely.LineString(ring[(start + np.arange(count)) % len(ring)]))
+    return shapely.MultiLineString(lines) if lines else None
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """All rings of a toe cut into short straight pieces.
+
+    Parameters
+    ----------
+    middle_m : ndarray, shape (n, 2)
+    normal : ndarray, shape (n, 2)
+        Unit vectors that point away from the pile.
+    length_m : ndarray, shape (n,)
+    is_ground : ndarray of bool, shape (n,)
+        Whether the ground outside may tell the base: outer rings, not along walls.
+    """
+
+    middle_m: Array
+    normal: Array
+    length_m: Array
+    is_ground: NDArray[np.bool_]
+
+
+def boundary(toe: Toe, cell_size_m: float) -> Boundary:
+    """Cut the rings into pieces of about one cell, or longer when that would be too many."""
+    spacing_m = max(cell_size_m, toe.polygon.length / _MAX_PIECES)
+    middles, normals, lengths, outer = [], [], [], []
+    for ring in rings(toe.polygon):
+        is_outer = shapely.is_ccw(shapely.linearrings(ring))
+        for start, end in pairwise(ring):
+            edge = end - start
+            edge_m = math.hypot(*edge)
+            count = max(1, round(edge_m / spacing_m))
+            share = (np.arange(count) + 0.5) / count
+            middles.append(start + share[:, None] * edge)
+            # The pile lies to the left of every ring, also around holes.
+            normals.append(np.tile([edge[1] / edge_m, -edge[0] / edge_m], (count, 1)))
+            lengths.append(np.full(count, edge_m / count))
+            outer.append(np.full(count, is_outer))
+    middle = np.concatenate(middles)
+    is_ground = np.concatenate(outer)
+    if toe.walls is not None:
+        shapely.prepare(toe.walls)
+        is_ground &= ~shapely.dwithin(shapely.points(middle), toe.walls, _ON_WALL_M)
+    return Boundary(middle, np.concatenate(normals), np.concatenate(lengths), is_ground)
+
+
+@dataclass(frozen=True)
+class ToeSamples:
+    """Ground elevations beside the toe, the evidence for a base surface.
+
+    Parameters
+    ----------
+    position_m : ndarray, shape (n, 2)
+    elevation_m : ndarray, shape (n,)
+    stencil : Stencil
+        How each elevation comes from cells.
+    piece : ndarray of int, shape (n,)
+        Piece of the boundary that a sample belongs to.
+    """
+
+    position_m: Array
+    elevation_m: Array
+    stencil: Stencil
+    piece: NDArray[np.int64]
+
+    def select(self, chosen: NDArray[np.bool_]) -> ToeSamples:
+        """Some of the samples."""
+        return ToeSamples(
+            self.position_m[chosen],
+            self.elevation_m[chosen],
+            self.stencil.select(chosen),
+            self.piece[chosen],
+        )
+
+
+def sample_ground(toe: Toe, line: Boundary, grid: Grid) -> ToeSamples:
+    """Sample the ground just outside the toe, in order along the line.
+
+    Where the surface ends or has a hole there, no sample is taken. A toe that is the edge of the
+    whole surface is sampled on the line instead, since there is nothing beside it.
+    """
+    samples = _samples_at(toe, line, grid, SAMPLE_OFFSETS_CELLS)
+    if samples.elevation_m.size == 0:
+        samples = _samples_at(toe, line, grid, (-0.5,))
+    return samples
+
+
+def _samples_at(
+    toe: Toe, line: Boundary, grid: Grid, offsets_cells: tuple[float, ...]
+) -> ToeSamples:
+    piece = np.repeat(np.flatnonzero(line.is_ground), len(offsets_cells))
+    offset_m = np.tile(offsets_cells, piece.size // len(offsets_cells)) * grid.cell_size_m
+    position = line.middle_m[piece] + offset_m[:, None] * line.normal[piece]
+    stencil = grid.stencil(position)
+    elevation = stencil.sample(grid.elevation_m)
+    usable = np.isfinite(elevation)
+    if offsets_cells[0] > 0.0:
+        # In a concave corner the way out of one edge leads into the pile over another one.
+        shapely.prepare(toe.polygon)
+        near_m = 0.9 * offsets_cells[0] * grid.cell_size_m
+        usable &= ~shapely.dwithin(toe.polygon, shapely.points(position), near_m)
+    return ToeSamples(position, elevation, stencil, piece).select(usable)

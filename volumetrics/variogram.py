@@ -1,0 +1,160 @@
+"""DSM noise estimated from the ground around a pile, for a surface that states none.
+
+The ground beside the piles, less a robust plane, is compared with itself at all distances. What
+the ground does there by itself, its undulation, cannot be told from noise in a single survey and
+counts as noise: the estimate errs on the large side on rough ground, and misses what is longer
+than the window.
+
+References
+----------
+Marcotte, D. (1996): Fast variogram computation with FFT. Computers & Geosciences 22(10),
+1175-1186.
+
+Hugonnet, R. et al. (2022): see `volumetrics.noise`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, optimize
+
+from volumetrics.base_surface import fit_plane
+from volumetrics.errors import InputError
+from volumetrics.grid import Array, Grid
+from volumetrics.noise import DsmNoise, NoiseComponent
+
+_MIN_CELLS = 200
+_MAX_SIDE = 512
+_MAX_FIT_CELLS = 20_000
+# Beyond this many sigma a cell is an object on the ground.
+_OUTLIER_SIGMAS = 4.0
+
+
+def estimate_noise(grid: Grid, is_ground: NDArray[np.bool_]) -> DsmNoise:
+    """Estimate nested noise components from ground that should be plane.
+
+    Parameters
+    ----------
+    grid : Grid
+    is_ground : ndarray of bool, shape (rows, cols)
+        Cells beside the piles.
+
+    Returns
+    -------
+    DsmNoise
+        With as many degrees of freedom as patches of one range fit on the ground.
+
+    Raises
+    ------
+    InputError
+        When there is too little ground.
+    """
+    usable = is_ground & np.isfinite(grid.elevation_m)
+    if int(usable.sum()) < _MIN_CELLS:
+        raise InputError(
+            f"Only {int(usable.sum())} cells of ground beside the pile are seen, too few to "
+            "estimate the surface's noise.",
+            "State it in accuracy.json beside the surface, e.g. "
+            '{"dsm_noise": {"components": [{"sigma_m": 0.02, "range_m": 5}]}}.',
+        )
+    residual = _detrend(grid, usable)
+    inlier = usable & (np.abs(residual) <= _OUTLIER_SIGMAS * _spread(residual[usable]))
+    lag_m, semivariance, pairs = variogram(residual, inlier, grid.cell_size_m)
+    components = fit_components(lag_m, semivariance, pairs, grid.cell_size_m)
+    area_m2 = float(inlier.sum()) * grid.cell_area_m2
+    # The component that matters to a volume is the one that averages out least.
+    largest = max(components, key=lambda part: part.sigma_m * part.range_m, default=None)
+    patch_m2 = max(grid.cell_area_m2, 0.25 * math.pi * largest.range_m**2 if largest else 0.0)
+    dof = max(4.0, area_m2 / patch_m2 - 3.0)
+    return DsmNoise(components, dof, "estimated on the ground around the pile")
+
+
+def _detrend(grid: Grid, usable: NDArray[np.bool_]) -> Array:
+    row, col = np.nonzero(usable)
+    every = max(1, row.size // _MAX_FIT_CELLS)
+    x, y = grid.x_m(), grid.y_m()
+    place = np.column_stack((x[col[::every]], y[row[::every]]))
+    plane = fit_plane(place, grid.elevation_m[row[::every], col[::every]])
+    height, east, north = plane.coefficients
+    trend = height + east * (x - plane.centre_m[0])[None, :]
+    return np.asarray(grid.elevation_m - trend - north * (y - plane.centre_m[1])[:, None])
+
+
+def _spread(values: Array) -> float:
+    return 1.4826 * float(np.median(np.abs(values - np.median(values)))) + 1e-12
+
+
+def variogram(
+    values: Array, is_valid: NDArray[np.bool_], cell_size_m: float
+) -> tuple[Array, Array, Array]:
+    """Semivariance of all pairs of valid cells, by distance.
+
+    Parameters
+    ----------
+    values : ndarray, shape (rows, cols)
+    is_valid : ndarray of bool, shape (rows, cols)
+    cell_size_m : float
+
+    Returns
+    -------
+    lag_m, semivariance_m2, pairs : ndarrays, shape (k,)
+        Mean distance, semivariance and number of pairs of each class; classes widen with
+        distance, up to half the longer side.
+    """
+    every = max(1, math.ceil(max(values.shape) / _MAX_SIDE))
+    # Every n-th cell, not block means: those would average the short noise away.
+    mask = is_valid[::every, ::every].astype(np.float64)
+    field = np.where(mask > 0.0, values[::every, ::every], 0.0)
+    step_m = cell_size_m * every
+    shape = [fft.next_fast_len(2 * side, real=True) for side in field.shape]
+
+    def correlate(a: Array, b: Array) -> Array:
+        product = np.conj(fft.rfft2(a, shape)) * fft.rfft2(b, shape)
+        return np.asarray(fft.irfft2(product, shape))
+
+    pairs = np.rint(correlate(mask, mask))
+    square = correlate(mask, field**2) + correlate(field**2, mask)
+    gamma = 0.5 * (square - 2.0 * correlate(field, field))
+    rows, cols = (np.minimum(np.arange(side), side - np.arange(side)) for side in shape)
+    distance = np.hypot(rows[:, None], cols[None, :])
+    edges = np.unique(np.concatenate(([0.5], 1.5 * 1.35 ** np.arange(40))))
+    edges = edges[edges <= 0.5 * max(field.shape)]
+    number = np.digitize(distance, edges)
+    chosen = (pairs > 0.0) & (number > 0) & (number < len(edges))
+    count = np.bincount(number[chosen], weights=pairs[chosen], minlength=len(edges))
+    lag = np.bincount(number[chosen], weights=(distance * pairs)[chosen], minlength=len(edges))
+    half = np.bincount(number[chosen], weights=gamma[chosen], minlength=len(edges))
+    kept = count > 0.0
+    count = count[kept].astype(np.float64)
+    return lag[kept] / count * step_m, half[kept] / count, count
+
+
+def fit_components(
+    lag_m: Array, semivariance_m2: Array, pairs: Array, cell_size_m: float
+) -> tuple[NoiseComponent, ...]:
+    """Non-negative mixture of spherical models that fits a variogram best.
+
+    Parameters
+    ----------
+    lag_m, semivariance_m2, pairs : ndarrays, shape (k,)
+    cell_size_m : float
+
+    Returns
+    -------
+    tuple of NoiseComponent
+        Of the ranges one cell, then doubling up to the longest lag.
+    """
+    longest = float(lag_m[-1]) if lag_m.size else cell_size_m
+    steps = max(1, int(math.log2(max(longest / cell_size_m, 2.0))))
+    ranges = cell_size_m * 2.0 ** np.arange(steps + 1)
+    shapes = [1.0 - NoiseComponent(1.0, float(reach)).covariance(lag_m) for reach in ranges]
+    # Classes weigh alike: far pairs are many, but not independent of each other.
+    variance = optimize.nnls(np.column_stack(shapes), np.maximum(semivariance_m2, 0.0))[0]
+    return tuple(
+        NoiseComponent(math.sqrt(part), float(reach))
+        for part, reach in zip(variance, ranges, strict=True)
+        if part > 1e-10
+    )
