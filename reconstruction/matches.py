@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from reconstruction.features import FeatureFiles, Features
 from reconstruction.photo import Photo
@@ -21,6 +22,7 @@ STAGE_NAME = "matches"
 
 _BLOCK_ROWS = 256
 _RATIO = 0.85
+_SAMPLE = 8  # matches that a fundamental matrix needs
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,23 @@ class MatchOptions:
 
     Parameters
     ----------
-    coarse_count : int
+    first_count : int
         Features a photo that are compared all with all.
-    min_match_count : int
+    second_count : int
+        The same for pairs that have few matches at first.
+    enough : int
+        Verified matches that make the second look needless.
+    least : int
         A pair with fewer verified matches is dropped.
-    max_error_px : float
-        Distance from the epipolar line, pixels of a photo reduced to 2000.
+    max_error : float
+        Distance from the epipolar line, as a share of the photo's longer side.
     """
 
-    coarse_count: int = 4000
-    min_match_count: int = 15
-    max_error_px: float = 2.0
+    first_count: int = 1500
+    second_count: int = 4000
+    enough: int = 80
+    least: int = 15
+    max_error: float = 1e-3
 
 
 @dataclass(frozen=True)
@@ -182,28 +190,74 @@ def _reduce(
 
 
 def verify(first: Features, second: Features, matches: Matches, max_error_px: float) -> Matches:
-    """The matches that agree with one relative position of two cameras."""
-    if len(matches) < 8:
+    """The matches that agree with one relative position of two cameras.
+
+    Parameters
+    ----------
+    first, second : Features
+    matches : ndarray of int32, shape (n, 2)
+    max_error_px : float
+        Distance from the epipolar line, pixels of the full photo.
+
+    Returns
+    -------
+    ndarray of int32, shape (k, 2)
+    """
+    if len(matches) < _SAMPLE:
         return matches[:0]
-    x1, x2 = first.xy[matches[:, 0]], second.xy[matches[:, 1]]
-    fundamental, inlier = cv2.findFundamentalMat(x1, x2, cv2.USAC_MAGSAC, max_error_px, 0.999, 3000)
-    if fundamental is None:
-        return matches[:0]
-    return matches[inlier.ravel() > 0]
+    _, inlier = cv2.findFundamentalMat(
+        first.xy[matches[:, 0]],
+        second.xy[matches[:, 1]],
+        cv2.USAC_MAGSAC,
+        max_error_px,
+        0.999,
+        3000,
+    )
+    return matches[:0] if inlier is None else matches[inlier.ravel() > 0]
 
 
-def _shard(features: FeatureFiles, options: MatchOptions, pair: tuple[str, str]) -> PairMatches:
+def match(first: Features, second: Features, size_px: int, options: MatchOptions) -> Matches:
+    """Verified matches of two photos: few features first, more of them where that is not enough.
+
+    Parameters
+    ----------
+    first, second : Features
+    size_px : int
+        Longer side of the larger photo.
+    options : MatchOptions
+
+    Returns
+    -------
+    ndarray of int32, shape (k, 2)
+    """
+    verified = np.empty((0, 2), np.int32)
+    for count in (options.first_count, options.second_count):
+        found = nearest(first.descriptors[:count], second.descriptors[:count], _RATIO)
+        verified = verify(first, second, found, options.max_error * size_px)
+        if len(verified) >= options.enough:
+            break
+    return verified
+
+
+def _shard(
+    features: FeatureFiles,
+    sizes_px: dict[str, int],
+    options: MatchOptions,
+    pair: tuple[str, str],
+) -> PairMatches:
     first, second = features.features(pair[0]), features.features(pair[1])
-    count = options.coarse_count
-    found = nearest(first.descriptors[:count], second.descriptors[:count], _RATIO)
-    return PairMatches(*pair, verify(first, second, found, 2.0 * options.max_error_px))
+    size_px = max(sizes_px[pair[0]], sizes_px[pair[1]])
+    return PairMatches(*pair, match(first, second, size_px, options))
 
 
 def run(inputs: MatchInputs, options: MatchOptions, folder: Path, run: Run) -> MatchSet:
     """Match all pairs, in parallel."""
-    found = run.map(partial(_shard, inputs.features, options), inputs.pairs, "Matches")
-    kept = tuple(pair for pair in found if len(pair.index) >= options.min_match_count)
-    result = MatchSet(kept)
+    sizes_px = {photo.name: max(photo.width_px, photo.height_px) for photo in inputs.photos}
+    shard = partial(_shard, inputs.features, sizes_px, options)
+    # One core a pair: BLAS threads that wait for each other cost more than they compute.
+    with threadpool_limits(1, user_api="blas"):
+        found = run.map(shard, inputs.pairs, "Matches")
+    result = MatchSet(tuple(pair for pair in found if len(pair.index) >= options.least))
     result.save(folder)
     return result
 

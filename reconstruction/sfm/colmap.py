@@ -1,35 +1,52 @@
 """Structure from motion with COLMAP's mappers, through pycolmap.
 
+The mappers get some hundred long, well-spread tracks a photo and not all matches: the cameras
+that come out are as good, in a tenth of the time. Everything else is found by
+`reconstruction.tie_points` once the cameras are known.
+
 Global mapping comes first: its time grows with the number of photos and not with its square.
-Where it fails or leaves photos out, incremental mapping tries too, and the better model counts.
+Where it fails, leaves photos out or fits badly, incremental mapping tries too, and the better
+model counts.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.block import SparseModel, TiePoints
-from reconstruction.camera import Camera, Shot
+from reconstruction import tie_points, tracks
+from reconstruction.block import SparseModel
 from reconstruction.errors import OptionError, StageError
 from reconstruction.matches import PairMatches
 from reconstruction.photo import Photo
 from reconstruction.sfm import STAGE_NAME, SfmInputs
+from reconstruction.sfm.colmap_model import COLMAP_HALF_PX, from_colmap, refine
 from reconstruction.stage import Run
 
 _SEED = 1
 _FOCAL_GUESS = 0.7  # of the longer side: 25 mm on a 36 mm frame, as most survey drones have
-_HALF = 0.5  # COLMAP's pixel centres are at halves
-_MAX_EPIPOLAR_ERROR_PX = 4.0
-_MAX_ERROR_PX = 4.0  # of an observation that is passed on
-_GOOD_SHARE = 0.95  # registered photos that make a second mapper needless
-_POOR_ERROR_PX = 2.0
+_TRACKS_A_PHOTO = 200  # for the mapper
+_POSE_MATCHES = 300  # of a pair, for its relative position
+_ADJUSTED_A_PHOTO = 800  # observations a photo in the adjustment
+_PASSED_ON_A_PHOTO = 4000
+# Shares of the photo's longer side.
+_MAX_EPIPOLAR_ERROR = 1e-3
+_BAND = 1.5e-3
+_MAX_ERROR = 1e-3
+_POOR_ERROR = 1e-3
+# When a second mapper is worth its time.
+_GOOD_SHARE = 0.95
+_LEAST_TRACK_LENGTH = 2.5
+_FOCAL_RANGE = (0.25, 5.0)  # of the longer side
+# A focal length that moves more than this from the photo's metadata is a sign that the flight
+# cannot tell it (flat ground, level camera), not that the metadata are wrong.
+_FOCAL_TRUST = 0.05
 
 
 def require() -> None:
@@ -57,6 +74,12 @@ def reconstruct(inputs: SfmInputs, folder: Path, run: Run) -> SparseModel:
         For COLMAP's database.
     run : Run
 
+    Returns
+    -------
+    SparseModel
+        Some thousand observations a photo. The world has an arbitrary place, scale and
+        rotation.
+
     Raises
     ------
     StageError
@@ -65,54 +88,85 @@ def reconstruct(inputs: SfmInputs, folder: Path, run: Run) -> SparseModel:
     import pycolmap
 
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
-    run.progress(0.0, "Relative positions")
     path = folder / "colmap.db"
-    with pycolmap.Database.open(path) as database:
-        images = _write_photos(database, inputs)
-        _write_pairs(database, inputs, images, run)
-    run.progress(0.3, "Global mapping")
-    candidates = _global_models(path, run.jobs)
-    best = _best(candidates)
-    if best is None or not _is_good(best, len(inputs.photos)):
-        run.progress(0.6, "Incremental mapping")
-        candidates += _incremental_models(path, folder, run.jobs)
-        best = _best(candidates)
-    if best is None or best.num_reg_images() < 3:
-        raise StageError(
-            STAGE_NAME,
-            f"The {len(inputs.photos)} photos could not be put together.",
-            "Check that neighbouring photos overlap by 60 % or more, are sharp, and show "
-            "something else than water or moving leaves.",
-        )
-    run.progress(0.9, "Tie points")
-    return _sparse_model(best, inputs.photos, tuple(_notes(best, candidates, inputs.photos)))
+    _write_database(path, inputs, run.part(0.0, 0.2))
+    model, notes = _map(path, inputs, run.part(0.2, 0.6))
+    model = from_colmap(model, {photo.name: photo.camera for photo in inputs.photos}, notes)
+    model = tie_points.densify(model, inputs.features, _BAND, run.part(0.6, 0.8))
+    run.progress(0.8, "Adjustment")
+    model = _adjust(model, inputs.photos, run.jobs)
+    path.unlink()
+    return model
 
 
-def _write_photos(database: Any, inputs: SfmInputs) -> dict[str, int]:
-    """Cameras, frames and keypoints into the database; image ids by photo name."""
+def _adjust(model: SparseModel, photos: tuple[Photo, ...], jobs: int) -> SparseModel:
+    """Lens and poses from a part of the tie points, then all tie points again."""
+    known = {photo.camera: photo.focal_px for photo in photos if photo.focal_px is not None}
+    chosen = tie_points.replace_tie_points(model, tie_points.thin(model, _ADJUSTED_A_PHOTO))
+    refined = refine(chosen, "RADIAL", focal=True, jobs=jobs)
+    wild = [
+        f"{name} ({known[name]:.0f} px, fitted {camera.focal_px:.0f} px)"
+        for name, camera in refined.cameras.items()
+        if name in known and abs(camera.focal_px / known[name] - 1.0) > _FOCAL_TRUST
+    ]
+    notes = model.notes
+    if wild:
+        refined = chosen
+        notes += (f"The photos alone do not tell the focal length of {', '.join(wild)}.",)
+    refined = refine(refined, "OPENCV", focal=False, jobs=jobs)
+    refined = replace(refined, tie_points=model.tie_points, notes=notes)
+    ties = tie_points.reintersect(refined.cameras, refined.shots, refined.tie_points, _MAX_ERROR)
+    refined = replace(refined, tie_points=ties)
+    return replace(refined, tie_points=tie_points.thin(refined, _PASSED_ON_A_PHOTO))
+
+
+class _View(NamedTuple):
+    """A photo in the database."""
+
+    image_id: int
+    camera: Any
+    xy: NDArray[np.float64]
+
+
+def _write_database(path: Path, inputs: SfmInputs, run: Run) -> None:
+    """Cameras, relative poses, and the keypoints and matches of chosen tracks."""
     import pycolmap
 
-    cameras: dict[str, int] = {}
-    images: dict[str, int] = {}
-    for photo in inputs.photos:
-        if photo.camera not in cameras:
-            cameras[photo.camera] = camera_id = database.write_camera(_camera(photo))
-            rig = pycolmap.Rig()
-            rig.add_ref_sensor(pycolmap.sensor_t(pycolmap.SensorType.CAMERA, camera_id))
-            database.write_rig(rig)
-        camera_id = cameras[photo.camera]
-        image = pycolmap.Image(name=photo.name, camera_id=camera_id)
-        image.image_id = images[photo.name] = database.write_image(image)
-        frame = pycolmap.Frame()
-        frame.rig_id = camera_id
-        frame.add_data_id(image.data_id)
-        database.write_frame(frame)
-        xy = inputs.features.features(photo.name).xy
-        database.write_keypoints(image.image_id, xy + np.float32(_HALF))
-    return images
+    photos = inputs.photos
+    xy = [inputs.features.features(photo.name).xy for photo in photos]
+    names = [photo.name for photo in photos]
+    every = tracks.build(inputs.matches.pairs, names, [len(points) for points in xy], 2)
+    sizes = [(photo.width_px, photo.height_px) for photo in photos]
+    chosen = every.take(tracks.select(every, xy, sizes, _TRACKS_A_PHOTO))
+    numbers = [np.full(len(points), -1, np.int64) for points in xy]  # of features in the database
+    belongs = [np.full(len(points), -1, np.int64) for points in xy]  # to which track
+    with pycolmap.Database.open(path) as database:
+        cameras: dict[str, Any] = {}
+        views: dict[str, _View] = {}
+        for index, photo in enumerate(photos):
+            rows = np.flatnonzero(chosen.photo == index)
+            features = chosen.feature[rows]
+            numbers[index][features] = np.arange(len(rows))
+            belongs[index][features] = chosen.track[rows]
+            if photo.camera not in cameras:
+                cameras[photo.camera] = _write_camera(database, photo)
+            camera = cameras[photo.camera]
+            image_id = _write_image(database, photo.name, camera, xy[index][features])
+            views[photo.name] = _View(image_id, camera, xy[index] + COLMAP_HALF_PX)
+        geometries = run.map(partial(_geometry, views), inputs.matches.pairs, "Relative positions")
+        at = {name: index for index, name in enumerate(names)}
+        for pair, geometry in zip(inputs.matches.pairs, geometries, strict=True):
+            first, second = at[pair.first], at[pair.second]
+            one, other = pair.index.T
+            same = (belongs[first][one] == belongs[second][other]) & (belongs[first][one] >= 0)
+            ends = (numbers[first][one[same]], numbers[second][other[same]])
+            geometry.inlier_matches = np.column_stack(ends).astype(np.uint32)
+            database.write_two_view_geometry(
+                views[pair.first].image_id, views[pair.second].image_id, geometry
+            )
 
 
-def _camera(photo: Photo) -> Any:
+def _write_camera(database: Any, photo: Photo) -> Any:
     import pycolmap
 
     focal = photo.focal_px or _FOCAL_GUESS * max(photo.width_px, photo.height_px)
@@ -124,51 +178,72 @@ def _camera(photo: Photo) -> Any:
         photo.height_px,
     )
     camera.has_prior_focal_length = photo.focal_px is not None
+    camera.camera_id = database.write_camera(camera)
+    rig = pycolmap.Rig()
+    rig.add_ref_sensor(pycolmap.sensor_t(pycolmap.SensorType.CAMERA, camera.camera_id))
+    rig.rig_id = database.write_rig(rig)
     return camera
 
 
-def _write_pairs(database: Any, inputs: SfmInputs, images: dict[str, int], run: Run) -> None:
-    """Relative poses and matches into the database."""
-    cameras = {camera.camera_id: camera for camera in database.read_all_cameras()}
-    views = {}
-    for image in database.read_all_images():
-        xy = database.read_keypoints(image.image_id)[:, :2].astype(np.float64)
-        views[image.name] = _View(cameras[image.camera_id], xy)
-    geometries = run.part(0.0, 0.3).map(
-        partial(_geometry, views), inputs.matches.pairs, "Relative positions"
-    )
-    for pair, geometry in zip(inputs.matches.pairs, geometries, strict=True):
-        database.write_two_view_geometry(images[pair.first], images[pair.second], geometry)
+def _write_image(database: Any, name: str, camera: Any, xy: NDArray[np.float32]) -> int:
+    import pycolmap
 
-
-@dataclass(frozen=True)
-class _View:
-    camera: Any
-    xy: NDArray[np.float64]
+    image = pycolmap.Image(name=name, camera_id=camera.camera_id)
+    image.image_id = database.write_image(image)
+    frame = pycolmap.Frame()
+    sensor = pycolmap.sensor_t(pycolmap.SensorType.CAMERA, camera.camera_id)
+    frame.rig_id = database.read_rig_with_sensor(sensor).rig_id
+    frame.add_data_id(image.data_id)
+    database.write_frame(frame)
+    database.write_keypoints(image.image_id, xy + np.float32(COLMAP_HALF_PX))
+    return int(image.image_id)
 
 
 def _geometry(views: dict[str, _View], pair: PairMatches) -> Any:
+    """Relative pose of two photos, from matches spread over the list of them."""
     import pycolmap
 
+    first, second = views[pair.first], views[pair.second]
     options = pycolmap.TwoViewGeometryOptions()
     options.compute_relative_pose = True
     options.ransac.random_seed = _SEED
-    options.ransac.max_error = _MAX_EPIPOLAR_ERROR_PX
-    first, second = views[pair.first], views[pair.second]
-    index = pair.index.astype(np.uint32)
+    options.ransac.max_error = _MAX_EPIPOLAR_ERROR * max(first.camera.width, first.camera.height)
+    step = max(1, len(pair.index) // _POSE_MATCHES)
+    index = np.ascontiguousarray(pair.index[::step]).astype(np.uint32)
     return pycolmap.estimate_calibrated_two_view_geometry(
         first.camera, first.xy, second.camera, second.xy, index, options
     )
 
 
-def _global_models(path: Path, jobs: int) -> list[Any]:
+def _map(path: Path, inputs: SfmInputs, run: Run) -> tuple[Any, tuple[str, ...]]:
+    """The best model of both mappers, and what to say of it."""
+    free_focal = any(photo.focal_px is None for photo in inputs.photos)
+    run.progress(0.0, "Global mapping")
+    models = _global_models(path, free_focal, run.jobs)
+    count = len(inputs.photos)
+    if not models or not _is_good(max(models, key=_rank), count):
+        run.progress(0.5, "Incremental mapping")
+        models += _incremental_models(path, free_focal, run.jobs)
+    best = max(models, key=_rank, default=None)
+    if best is None or best.num_reg_images() < min(3, count):
+        raise StageError(
+            STAGE_NAME,
+            f"The {count} photos could not be put together.",
+            "Check that neighbouring photos overlap by 60 % or more, are sharp, and show "
+            "something else than water or moving leaves.",
+        )
+    return best, tuple(_notes(best, inputs.photos))
+
+
+def _global_models(path: Path, free_focal: bool, jobs: int) -> list[Any]:
     import pycolmap
 
     options = pycolmap.GlobalPipelineOptions()
     options.num_threads = jobs
     options.random_seed = _SEED
-    options.image_path = ""
-    options.mapper.bundle_adjustment.refine_focal_length = False
+    options.image_path = ""  # else it would read all photos for their colours
+    options.mapper.skip_retriangulation = True
+    options.mapper.bundle_adjustment.refine_focal_length = free_focal
     options.mapper.bundle_adjustment.ceres.use_gpu = False
     options.mapper.global_positioning.use_gpu = False
     manager = pycolmap.ReconstructionManager()
@@ -177,77 +252,44 @@ def _global_models(path: Path, jobs: int) -> list[Any]:
     return [manager.get(index) for index in range(manager.size())]
 
 
-def _incremental_models(path: Path, folder: Path, jobs: int) -> list[Any]:
+def _incremental_models(path: Path, free_focal: bool, jobs: int) -> list[Any]:
     import pycolmap
 
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads = jobs
     options.random_seed = _SEED
     options.extract_colors = False
-    options.ba_refine_focal_length = False
-    output = folder / "incremental"
-    models = pycolmap.incremental_mapping(path, folder, output, options)
-    return list(models.values())
+    options.min_model_size = 3
+    options.ba_refine_focal_length = free_focal
+    options.mapper.abs_pose_refine_focal_length = free_focal
+    output = path.parent / "incremental"
+    return list(pycolmap.incremental_mapping(path, path.parent, output, options).values())
 
 
-def _best(models: list[Any]) -> Any:
-    """The model with most photos, of equals the one with most observations."""
-    return max(
-        models,
-        key=lambda model: (model.num_reg_images(), model.compute_num_observations()),
-        default=None,
-    )
+def _rank(model: Any) -> tuple[int, float]:
+    """More photos are better, of equals the smaller error."""
+    return model.num_reg_images(), -model.compute_mean_reprojection_error()
 
 
 def _is_good(model: Any, photo_count: int) -> bool:
-    share = model.num_reg_images() / photo_count
-    return bool(share >= _GOOD_SHARE and model.compute_mean_reprojection_error() < _POOR_ERROR_PX)
+    """Whether a model leaves nothing to be hoped for from the other mapper."""
+    sizes = [max(camera.width, camera.height) for camera in model.cameras.values()]
+    focals = [camera.mean_focal_length() for camera in model.cameras.values()]
+    plausible = all(
+        _FOCAL_RANGE[0] * size < focal < _FOCAL_RANGE[1] * size
+        for focal, size in zip(focals, sizes, strict=True)
+    )
+    return bool(
+        model.num_reg_images() >= _GOOD_SHARE * photo_count
+        and model.compute_mean_reprojection_error() < _POOR_ERROR * max(sizes)
+        and model.compute_mean_track_length() > _LEAST_TRACK_LENGTH
+        and plausible
+    )
 
 
-def _notes(best: Any, models: list[Any], photos: tuple[Photo, ...]) -> list[str]:
+def _notes(best: Any, photos: tuple[Photo, ...]) -> list[str]:
     registered = {image.name for image in best.images.values() if image.has_pose}
     missing = [photo.name for photo in photos if photo.name not in registered]
-    notes = []
-    if missing:
-        notes.append(
-            f"{len(missing)} of {len(photos)} photos could not be placed: {', '.join(missing)}."
-        )
-    return notes
-
-
-def _sparse_model(model: Any, photos: tuple[Photo, ...], notes: tuple[str, ...]) -> SparseModel:
-    """COLMAP's reconstruction in the project's own terms and conventions."""
-    camera_names = {photo.name: photo.camera for photo in photos}
-    images = sorted(
-        (image for image in model.images.values() if image.has_pose), key=lambda image: image.name
-    )
-    cameras, shots = {}, []
-    for image in images:
-        name = camera_names[image.name]
-        cameras[name] = _to_camera(name, model.cameras[image.camera_id])
-        rotation = image.cam_from_world().rotation.matrix()
-        shots.append(Shot(image.name, name, rotation, image.projection_center()))
-    return SparseModel(cameras, tuple(shots), _tie_points(model, images), notes)
-
-
-def _to_camera(name: str, camera: Any) -> Camera:
-    focal, cx, cy, k1 = camera.params
-    return Camera(name, camera.width, camera.height, focal, cx - _HALF, cy - _HALF, k1)
-
-
-def _tie_points(model: Any, images: list[Any]) -> TiePoints:
-    """Points in the order of their ids, observations grouped by photo."""
-    order = {point_id: index for index, point_id in enumerate(sorted(model.points3D))}
-    points = np.array([model.points3D[point_id].xyz for point_id in order]).reshape(-1, 3)
-    shot_index, point_index, pixels = [], [], []
-    for index, image in enumerate(images):
-        for seen in image.get_observation_points2D():
-            shot_index.append(index)
-            point_index.append(order[seen.point3D_id])
-            pixels.append(seen.xy)
-    return TiePoints(
-        points,
-        np.array(shot_index, dtype=np.int32),
-        np.array(point_index, dtype=np.int32),
-        np.array(pixels).reshape(-1, 2) - _HALF,
-    )
+    if not missing:
+        return []
+    return [f"{len(missing)} of {len(photos)} photos could not be placed: {', '.join(missing)}."]
