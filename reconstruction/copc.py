@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -155,7 +156,7 @@ def _merge_small(codes, levels, first_level):  # type: ignore[no-untyped-def]
 
 def nodes(
     xyz_mm: Ints, cube: Cube, complete_from: int = 0
-) -> Iterator[tuple[Key, NDArray[np.intp]]]:
+) -> tuple[NDArray[np.intp], list[tuple[Key, slice]]]:
     """Share points out to octree nodes.
 
     Parameters
@@ -167,12 +168,12 @@ def nodes(
         The points are all there are in their nodes of this level, at most 7. In coarser levels
         others may share the nodes.
 
-    Yields
-    ------
-    key : tuple of int
-        Level, x, y, z.
-    index : ndarray of int
-        The node's points; in an order that compresses well.
+    Returns
+    -------
+    order : ndarray of int, shape (n,)
+        Puts the points of a node side by side, neighbours close together.
+    nodes : list of (key, slice)
+        Level, x, y, z of each node, and where its points are in that order.
     """
     codes = _morton(xyz_mm, np.array(cube.low_mm, dtype=np.int64), cube.bits)
     order = np.argsort(codes)
@@ -180,14 +181,17 @@ def nodes(
     levels = _levels(codes, MAX_LEVEL)
     _merge_small(codes, levels, complete_from)
     by_level = np.argsort(levels, kind="stable")
+    codes = codes[by_level]
     ends = np.cumsum(np.bincount(levels, minlength=MAX_LEVEL + 1))
+    found = []
     for level, (start, end) in enumerate(zip(np.append(0, ends[:-1]), ends, strict=True)):
-        mine = by_level[start:end]
-        paths = codes[mine] >> np.uint64(3 * (_AXIS_BITS - level))
-        cuts = np.flatnonzero(paths[1:] != paths[:-1]) + 1
-        for part in np.split(mine, cuts):
-            if len(part):
-                yield _key(int(codes[part[0]]), level), order[part]
+        paths = codes[start:end] >> np.uint64(3 * (_AXIS_BITS - level))
+        cuts = start + 1 + np.flatnonzero(paths[1:] != paths[:-1])
+        edges = [start, *cuts, end] if end > start else []
+        found += [
+            (_key(int(codes[first]), level), slice(first, last)) for first, last in pairwise(edges)
+        ]
+    return order[by_level], found
 
 
 def _key(code: int, level: int) -> Key:

@@ -32,6 +32,9 @@ _BUCKET_COUNT = 4_000_000
 _DEEPEST_BUCKET = 7
 # Neighbours are counted in cubes of this many mean point distances.
 _NEIGHBOURHOOD = 6.0
+# The cubes of a tile are counted in an array of at most this many to a side, and so many high.
+_MOST_CELLS = 400
+_LAYERS = 256
 _BUCKETED = np.dtype([("xyz_mm", "<i4", (3,)), ("rgb", "u1", (3,))])
 
 
@@ -182,15 +185,15 @@ def _share_out(buckets: _Buckets, cube: Cube, level: int, writer: CopcWriter, ru
     for index, place in enumerate(places):
         run.progress(index / len(places), f"writing points, part {index + 1}/{len(places)}")
         points = buckets.take(place)
+        order, parts = nodes(points["xyz_mm"], cube, level)
+        points = points[order]
         whole = records(points["xyz_mm"], points["rgb"])
-        finished: list[tuple[Key, Records]] = []
-        for key, members in nodes(points["xyz_mm"], cube, level):
+        finished = [(key, whole[part]) for key, part in parts if key[0] >= level]
+        for key, part in parts:
             if key[0] < level:
-                shared[key].append(whole[members])
-            else:
-                finished.append((key, whole[members]))
+                shared[key].append(whole[part].copy())
         writer.write(finished)
-    writer.write([(key, np.concatenate(parts)) for key, parts in sorted(shared.items())])
+    writer.write([(key, np.concatenate(pieces)) for key, pieces in sorted(shared.items())])
 
 
 def _extent(tiles: tuple[PointTile, ...]) -> NDArray[np.float64]:
@@ -243,28 +246,41 @@ def regular(offsets: NDArray[np.float32], sparse_share: float) -> NDArray[np.boo
     """
     if len(offsets) < 3 or sparse_share == 0.0:
         return np.ones(len(offsets), dtype=np.bool_)
-    low = offsets.min(axis=0)
-    span = np.maximum(offsets.max(axis=0) - low, 1e-3)
-    size = _NEIGHBOURHOOD * math.sqrt(float(span[0]) * float(span[1]) / len(offsets))
-    size = max(size, float(span.max()) / (1 << 20))
-    cells = ((offsets - low) / np.float32(size)).astype(np.int64)
-    codes = (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
-    occupied, which, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    around = _around(occupied, counts)[which]
-    result: NDArray[np.bool_] = around >= sparse_share * np.median(around)
+    low, high = offsets.min(axis=0), offsets.max(axis=0)
+    span = np.maximum(high - low, 1e-3).astype(np.float64)
+    size = _NEIGHBOURHOOD * math.sqrt(span[0] * span[1] / len(offsets))
+    size = max(size, float(span[:2].max()) / _MOST_CELLS)
+    bottom = np.array([low[0], low[1], np.median(offsets[:, 2]) - size * _LAYERS / 2])
+    cells = (math.ceil(span[0] / size) + 3, math.ceil(span[1] / size) + 3, _LAYERS)
+    counts = _count(offsets, bottom, size, np.zeros(cells, dtype=np.int32))
+    result: NDArray[np.bool_] = counts >= sparse_share * np.median(counts)
     return result
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _cell(offset, bottom, size, last):  # type: ignore[no-untyped-def]
+    return min(max(int((offset - bottom) / size) + 1, 1), last)
+
+
 @numba.njit(cache=True, nogil=True)
-def _around(occupied, counts):  # type: ignore[no-untyped-def]
-    """Points in the 27 cubes around each occupied one; codes are sorted."""
-    totals = np.zeros(len(occupied), np.int64)
-    for i in range(len(occupied)):
-        for dx in range(-1, 2):
-            for dy in range(-1, 2):
-                base = occupied[i] + (dx << 42) + (dy << 21)
-                j = np.searchsorted(occupied, base - 1)
-                while j < len(occupied) and occupied[j] <= base + 1:
-                    totals[i] += counts[j]
-                    j += 1
-    return totals
+def _count(offsets, bottom, size, cubes):  # type: ignore[no-untyped-def]
+    """For each point, how many are in its cube and the 26 around it.
+
+    What is higher or lower than the cubes reach counts in the last layer.
+    """
+    last = (cubes.shape[0] - 2, cubes.shape[1] - 2, cubes.shape[2] - 2)
+    for i in range(len(offsets)):
+        x = _cell(offsets[i, 0], bottom[0], size, last[0])
+        y = _cell(offsets[i, 1], bottom[1], size, last[1])
+        z = _cell(offsets[i, 2], bottom[2], size, last[2])
+        cubes[x, y, z] += 1
+    around = np.zeros(cubes.shape, np.int32)
+    found = np.empty(len(offsets), np.int32)
+    for i in range(len(offsets)):
+        x = _cell(offsets[i, 0], bottom[0], size, last[0])
+        y = _cell(offsets[i, 1], bottom[1], size, last[1])
+        z = _cell(offsets[i, 2], bottom[2], size, last[2])
+        if around[x, y, z] == 0:
+            around[x, y, z] = cubes[x - 1 : x + 2, y - 1 : y + 2, z - 1 : z + 2].sum()
+        found[i] = around[x, y, z]
+    return found
