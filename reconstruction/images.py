@@ -29,6 +29,7 @@ _RAW_SUFFIXES = {".dng", ".arw", ".cr2", ".cr3", ".nef", ".raf", ".orf", ".rw2",
 _PIXEL_LIMIT = 250_000_000
 _SIDE_LIMIT_PX = 60_000
 _SIDE_LEAST_PX = 200
+_BYTES_LIMIT = 2_000_000_000
 _END_OF_IMAGE = b"\xff\xd9"
 
 # By content, not by name. The readers are called directly: `Image.open` would try every format
@@ -196,10 +197,7 @@ def _read(folder: Path, name: str) -> tuple[Photo, PhotoQuality]:
     if _suffix(name) in _RAW_SUFFIXES:
         raise _UnusableError("this format is not read: export it as JPEG or TIFF")
     path = folder / name
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise _UnusableError(f"cannot be read: {error.strerror}") from error
+    content = _content(path)
     image = _open(content)
     found = read_metadata(image)
     width_px, height_px = image.size
@@ -221,6 +219,18 @@ def _read(folder: Path, name: str) -> tuple[Photo, PhotoQuality]:
         altitude_datum=found.altitude_datum,
     )
     return photo, measure_quality(_decode(image, content))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        # A pipe would be waited for without end.
+        if not path.is_file():
+            raise _UnusableError("not a file, or a link to nowhere")
+        if path.stat().st_size > _BYTES_LIMIT:
+            raise _UnusableError(f"{path.stat().st_size / 1e9:.1f} GB, more than the limit of 2 GB")
+        return path.read_bytes()
+    except OSError as error:
+        raise _UnusableError(f"cannot be read: {error.strerror}") from error
 
 
 def _open(content: bytes) -> Image.Image:
@@ -293,4 +303,4 @@ def _run(inputs: PhotoFolder, options: None, folder: Path, run: Run) -> PhotoSet
     return photo_set
 
 
-IMAGES: Stage[PhotoFolder, None, PhotoSet] = Stage("images", 1, 2.0, _run, PhotoSet.load)
+IMAGES: Stage[PhotoFolder, None, PhotoSet] = Stage("images", 1, 0.1, _run, PhotoSet.load)

@@ -20,8 +20,10 @@ _EARTH_RADIUS_M = 6_371_000.0
 # A footprint is drawn out to here; obliquer than that and it ends at the horizon.
 _TILT_LIMIT_DEG = 50.0
 _HEIGHT_RANGE_M = (3.0, 3000.0)
-# A photo farther from all others than this many typical spacings is not where it says.
+# A few photos this many typical spacings away from all others, and this many times as far out
+# as three quarters of the flight, are not where they say.
 _WILD_SPACINGS = 20.0
+_WILD_EXTENTS = 3.0
 _WILD_SHARE = 0.1
 _TYPICAL_FOCAL = 0.8
 
@@ -159,17 +161,23 @@ def _local_metres(photos: tuple[Photo, ...]) -> Array:
             for photo in photos
         ]
     ).reshape(-1, 2)
-    known = geodetic[np.isfinite(geodetic[:, 0])]
-    if not len(known):
+    known = np.isfinite(geodetic[:, 0])
+    if not known.any():
         return geodetic
-    middle = np.median(known, axis=0)
-    offset = geodetic - middle
+    # From one of the photos first: at the date line longitudes have no median.
+    offset = geodetic - geodetic[known][0]
     offset[:, 0] = (offset[:, 0] + 180.0) % 360.0 - 180.0
-    return np.deg2rad(offset) * _EARTH_RADIUS_M * [np.cos(np.deg2rad(middle[1])), 1.0]
+    offset -= np.median(offset[known], axis=0)
+    shrink = np.cos(np.deg2rad(np.median(geodetic[known, 1])))
+    return np.deg2rad(offset) * _EARTH_RADIUS_M * [shrink, 1.0]
 
 
 def _wild(xy: Array) -> Mask:
-    """Photos in small groups that lie far from the rest, measured in typical spacings."""
+    """Photos in small groups that lie far from the rest.
+
+    Far in spacings alone would take dense strips for strangers to each other, far in extents
+    alone the end of a long corridor.
+    """
     wild = np.zeros(len(xy), dtype=bool)
     known = np.flatnonzero(np.isfinite(xy[:, 0]))
     if len(known) < 4:
@@ -180,6 +188,8 @@ def _wild(xy: Array) -> Mask:
     edges = tree.query_pairs(reach_m, output_type="ndarray")
     graph = coo_array((np.ones(len(edges)), edges.T), shape=(len(known), len(known)))
     group = connected_components(graph, directed=False)[1]
-    members = np.bincount(group)[group]
-    wild[known[members < max(2.0, _WILD_SHARE * len(known))]] = True
+    alone = np.bincount(group)[group] < max(2.0, _WILD_SHARE * len(known))
+    distance_m = np.linalg.norm(xy[known] - np.median(xy[known], axis=0), axis=1)
+    far = distance_m > _WILD_EXTENTS * max(float(np.quantile(distance_m, 0.75)), reach_m)
+    wild[known[alone & far]] = True
     return wild

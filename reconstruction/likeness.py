@@ -25,10 +25,10 @@ from reconstruction.stage import Run
 Descriptors = NDArray[np.float32]
 
 _THUMBNAIL_PX = 800
-_FEATURES = 600
+_FEATURES = 400
 _WORDS = 64
 _SAMPLE = 30_000
-_SHORTLIST = 40
+_SHORTLIST = 30
 _RATIO = 0.85
 _LEAST_MATCHES = 8
 _LEAST_PARTNERS = 3

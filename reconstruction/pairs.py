@@ -255,4 +255,4 @@ def _run(inputs: PhotoSet, options: PairOptions, folder: Path, run: Run) -> Pair
     return pairs
 
 
-PAIRS: Stage[PhotoSet, PairOptions, PairList] = Stage("pairs", 1, 1.0, _run, PairList.load)
+PAIRS: Stage[PhotoSet, PairOptions, PairList] = Stage("pairs", 1, 0.05, _run, PairList.load)

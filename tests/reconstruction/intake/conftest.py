@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reconstruction.images import PhotoFolder, read_flight
 from reconstruction.photo import Photo, Position
 from reconstruction.quality import PhotoQuality
+from reconstruction.stage import Run
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data"
 METRES_PER_DEGREE = np.deg2rad(1.0) * 6_371_000.0
@@ -122,11 +124,15 @@ def sound():
     return make
 
 
-@pytest.fixture(params=[("brighton_beach", 18), ("caliterra", 26)], ids=lambda value: value[0])
+@pytest.fixture(
+    scope="session",
+    params=[("brighton_beach", 18), ("caliterra", 26)],
+    ids=lambda value: value[0],
+)
 def real_flight(request):
-    """Folder and photo count of a real flight."""
+    """Name, photo count and photo set of a real flight."""
     name, count = request.param
     folder = REAL / name / "images"
     if not folder.is_dir():
         pytest.skip(f"the real flight {name} is not at {folder}")
-    return folder, count
+    return name, count, read_flight(PhotoFolder(folder), Run(jobs=2))

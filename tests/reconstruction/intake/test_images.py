@@ -1,6 +1,7 @@
 """A folder of photos: good ones come back, bad ones are set aside with a reason."""
 
 import hashlib
+import os
 import struct
 
 import pytest
@@ -135,6 +136,18 @@ def test_raw_file_has_a_remedy(reason):
     assert "export" in reason(b"II*\0" + bytes(100), "a.DNG")
 
 
+def test_pipes_and_dead_links_are_not_waited_for(tmp_path, write_photo, read):
+    write_photo("a.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    found = read()
+    assert [photo.name for photo in found.photos] == ["a.jpg"]
+    assert [name for name, why in found.set_aside if "not a file" in why] == [
+        "link.jpg",
+        "pipe.jpg",
+    ]
+
+
 def test_copies_are_set_aside(tmp_path, write_photo, read):
     (tmp_path / "b.jpg").write_bytes(write_photo("a.jpg").read_bytes())
     found = read()
@@ -174,8 +187,7 @@ def test_refused_flight_names_reason_and_remedy(tmp_path, write_photo):
 
 @pytest.mark.real
 def test_real_flights_are_whole(real_flight):
-    folder, count = real_flight
-    found = read_flight(PhotoFolder(folder), Run(jobs=2))
+    _, count, found = real_flight
     assert len(found.photos) == count
     assert found.set_aside == ()
     assert found.verdict.usable
