@@ -293,6 +293,7 @@ def match_photo(
                 left_colors,
                 block.frame,
                 cells,
+                (pair.left, pair.right),
                 int(halves[pair.left]) if same else -1,
             )
         names = block.shots[pair.left].name, block.shots[pair.right].name
@@ -401,7 +402,7 @@ def fuse_tile(
         col=(at_col + col).astype(np.int32),
         count=fused.count[inside],
         spread_m=fused.spread_m[inside],
-        half_difference_m=fused.half_difference_m[inside],
+        noise_m=fused.noise_m[inside],
     )
     west, north = float(origin[0]), float(origin[1])
     bounds = (west, north - rows * size, west + cols * size, north)
@@ -425,7 +426,8 @@ def _fuse_window(
         sigmas[index] = stored["sigma_m"]
         colors[index] = stored["rgb"]
     halves = np.array([patch.half for patch in patches], dtype=np.int8)
-    return fuse(elevations, sigmas, colors, halves, cell_size_m)
+    photos = np.array([patch.photos for patch in patches], dtype=np.int64)
+    return fuse(elevations, sigmas, colors, photos, halves, cell_size_m)
 
 
 def _without_speckles(elevation_m: NDArray[np.float32], cell_size_m: float) -> NDArray[np.float32]:

@@ -29,8 +29,6 @@ from reconstruction.point_tile import PointTile
 
 Array = NDArray[np.float64]
 
-# The mean of two halves has half the standard deviation of their difference.
-_HALF_OF_DIFFERENCE = 0.5
 _MIN_CELLS = 5000
 _OUTLIER_NMAD = 5.0
 # Distances of the variogram, in cells.
@@ -93,12 +91,19 @@ class DsmNoise:
 def estimate_noise(surface: DenseSurface) -> DsmNoise | None:
     """Noise of a surface from the difference of its two halves; None if too little is known."""
     sums = np.zeros((len(_LAGS), 2))
+    predicted = np.zeros((2, 2))
     for tile in surface.tiles:
-        sums += _pair_sums(_difference(tile))
-    return fit_noise(sums[:, 0], sums[:, 1], surface.grid.cell_size_m)
+        picture, variances = _noise_of(tile)
+        sums += _pair_sums(picture)
+        predicted += variances
+    if sums[0, 1] < _MIN_CELLS:
+        return None
+    # Where the halves do not overlap, photos are few and the surface is noisier.
+    everywhere, sampled = predicted[:, 0] / predicted[:, 1]
+    return fit_noise(sums[:, 0] * everywhere / sampled, sums[:, 1], surface.grid.cell_size_m)
 
 
-def fit_noise(squares_m2: Array, counts: Array, cell_size_m: float) -> DsmNoise | None:
+def fit_noise(squares_m2: Array, counts: Array, cell_size_m: float) -> DsmNoise:
     """Fit nested spherical variograms.
 
     Parameters
@@ -111,11 +116,8 @@ def fit_noise(squares_m2: Array, counts: Array, cell_size_m: float) -> DsmNoise 
 
     Returns
     -------
-    DsmNoise or None
-        None with fewer than 5000 pairs at the shortest distance.
+    DsmNoise
     """
-    if counts[0] < _MIN_CELLS:
-        return None
     used = counts > 0.05 * counts.max()
     lags = np.array(_LAGS, dtype=np.float64)[used]
     gamma = squares_m2[used] / counts[used]
@@ -137,20 +139,26 @@ def _spherical(relative: Array) -> Array:
     return np.asarray(1.5 * inside - 0.5 * inside**3)
 
 
-def _difference(tile: PointTile) -> NDArray[np.float32]:
-    """Half the halves' difference in a tile's cells, metres, NaN where unknown or absurd."""
+def _noise_of(tile: PointTile) -> tuple[NDArray[np.float32], Array]:
+    """The noise samples of a tile as a picture, NaN where unknown or absurd.
+
+    Also the sums and numbers of the variances that the matches predict, shape (2, 2): for all
+    cells, and for those with a sample.
+    """
     with np.load(tile.path) as arrays:
-        row, col = arrays["row"], arrays["col"]
-        values = arrays["half_difference_m"] * np.float32(_HALF_OF_DIFFERENCE)
+        row, col, values = arrays["row"], arrays["col"], arrays["noise_m"]
+        variance = arrays["sigma_m"].astype(np.float64) ** 2
     known = ~np.isnan(values)
+    sums = np.array(
+        [[variance.sum(), len(variance)], [variance[known].sum(), np.count_nonzero(known)]]
+    )
     out = np.full((int(np.ptp(row)) + 1, int(np.ptp(col)) + 1), np.nan, dtype=np.float32)
-    if not known.any():
-        return out
-    middle = np.median(values[known])
-    nmad = 1.4826 * np.median(np.abs(values[known] - middle))
-    values = np.where(np.abs(values - middle) <= _OUTLIER_NMAD * nmad, values, np.nan)
-    out[row - row.min(), col - col.min()] = values
-    return out
+    if known.any():
+        middle = np.median(values[known])
+        nmad = 1.4826 * np.median(np.abs(values[known] - middle))
+        values = np.where(np.abs(values - middle) <= _OUTLIER_NMAD * nmad, values, np.nan)
+        out[row - row.min(), col - col.min()] = values
+    return out, sums
 
 
 def _pair_sums(values: NDArray[np.float32]) -> Array:

@@ -36,9 +36,9 @@ class FusedCells:
     count : ndarray of uint8, shape (rows, cols)
         Matches that agree.
     rgb : ndarray of uint8, shape (rows, cols, 3)
-    half_difference_m : ndarray of float32, shape (rows, cols)
-        Elevation from pairs within the one half of the photos minus that from the other half;
-        NaN where one has none.
+    noise_m : ndarray of float32, shape (rows, cols)
+        A sample of the elevation's noise: what pairs within the one half of the photos give
+        minus what those within the other half give, scaled to the variance of their mean; NaN where one half has none.
     """
 
     elevation_m: Layer
@@ -46,13 +46,14 @@ class FusedCells:
     sigma_m: Layer
     count: NDArray[np.uint8]
     rgb: NDArray[np.uint8]
-    half_difference_m: Layer
+    noise_m: Layer
 
 
 def fuse(
     elevations_m: Layer,
     sigmas_m: Layer,
     colors: NDArray[np.uint8],
+    photos: NDArray[np.int64],
     halves: NDArray[np.int8],
     cell_size_m: float,
 ) -> FusedCells:
@@ -63,6 +64,8 @@ def fuse(
     elevations_m, sigmas_m : ndarray of float32, shape (pairs, rows, cols)
         NaN elevations for none; sigma as the match sees it.
     colors : ndarray of uint8, shape (pairs, rows, cols, 3)
+    photos : ndarray of int, shape (pairs, 2)
+        Numbers of the pairs' photos.
     halves : ndarray of int8, shape (pairs,)
         0 or 1 for pairs within one half of the photos, -1 for others.
     cell_size_m : float
@@ -73,6 +76,7 @@ def fuse(
         Cells where fewer than two pairs agree are holes.
     """
     rows, cols = elevations_m.shape[1:]
+    numbers, photos = np.unique(photos, return_inverse=True)
     fused = FusedCells(
         np.full((rows, cols), np.nan, dtype=np.float32),
         np.full((rows, cols), np.nan, dtype=np.float32),
@@ -85,21 +89,23 @@ def fuse(
         elevations_m,
         sigmas_m,
         colors,
+        photos.reshape(-1, 2),
         halves,
+        np.zeros(len(numbers), dtype=np.int64),
         np.float32(cell_size_m),
         fused.elevation_m,
         fused.spread_m,
         fused.sigma_m,
         fused.count,
         fused.rgb,
-        fused.half_difference_m,
+        fused.noise_m,
     )
     return fused
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _fuse(  # type: ignore[no-untyped-def]
-    z, s, colors, halves, cell, elevation, spread, sigma, count, rgb, difference
+    z, s, colors, photos, halves, stamps, cell, elevation, spread, sigma, count, rgb, noise
 ):
     pairs, rows, cols = z.shape
     values = np.empty(pairs, dtype=np.float32)
@@ -129,17 +135,19 @@ def _fuse(  # type: ignore[no-untyped-def]
             mean = (w[first:last] * (v[first:last] - v[first])).sum() / weight + v[first]
             used = last - first
             variance = (w[first:last] * (v[first:last] - mean) ** 2).sum() / weight
+            noise[row, col], independent = _noise(
+                v, w, who[first:last], photos, halves, stamps, first, last
+            )
             elevation[row, col] = mean
             spread[row, col] = np.sqrt(variance * used / (used - 1))
-            # Pairs share photos: about half of them bring independent news.
-            sigma[row, col] = np.sqrt((variance + 1.0 / weight * used) / max(0.5 * used, 1.0))
+            # What the pairs say of each other, tempered by what each match says of itself.
+            sigma[row, col] = np.sqrt((variance + used / weight) / independent)
             count[row, col] = min(used, 255)
             for band in range(3):
                 total = np.float32(0.0)
                 for i in range(first, last):
                     total += w[i] * colors[who[i], row, col, band]
                 rgb[row, col, band] = np.uint8(total / weight + np.float32(0.5))
-            difference[row, col] = _half_difference(v, w, who, halves, first, last)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -178,14 +186,44 @@ def _clip(v, first, last, typical):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _half_difference(v, w, who, halves, first, last):  # type: ignore[no-untyped-def]
-    sums = np.zeros(2, dtype=np.float64)
-    weights = np.zeros(2, dtype=np.float64)
+def _noise(v, w, who, photos, halves, stamps, first, last):  # type: ignore[no-untyped-def]
+    """A sample of the mean's noise, and the number of independent parallaxes behind the mean.
+
+    ``n`` pairs between ``p`` photos are no more than ``p - 1`` independent measurements. The
+    difference of the halves' means has the variance of both means together; it is scaled to that
+    of the mean of all pairs.
+    """
+    sums = np.zeros(3, dtype=np.float64)
+    weights = np.zeros(3, dtype=np.float64)
+    counts = np.zeros(3, dtype=np.int64)
     for i in range(first, last):
-        half = halves[who[i]]
-        if half >= 0:
-            sums[half] += w[i] * (v[i] - v[first])
-            weights[half] += w[i]
-    if weights[0] == 0.0 or weights[1] == 0.0:
-        return np.float32(np.nan)
-    return np.float32(sums[0] / weights[0] - sums[1] / weights[1])
+        half = halves[who[i - first]]
+        sums[half] += w[i] * (v[i] - v[first])
+        weights[half] += w[i]
+        counts[half] += 1
+    used = last - first
+    independent = min(used, max(_photo_count(who, photos, halves, stamps, -1) - 1, 1))
+    if counts[0] == 0 or counts[1] == 0:
+        return np.float32(np.nan), independent
+    own = np.zeros(2, dtype=np.float64)
+    for half in range(2):
+        fresh = min(counts[half], _photo_count(who, photos, halves, stamps, half) - 1)
+        own[half] = weights[half] * fresh / counts[half]
+    together = weights.sum() * independent / used
+    ratio = (1.0 / together) / (1.0 / own[0] + 1.0 / own[1])
+    difference = sums[0] / weights[0] - sums[1] / weights[1]
+    return np.float32(difference * np.sqrt(ratio)), independent
+
+
+@numba.njit(cache=True, nogil=True)
+def _photo_count(who, photos, halves, stamps, half):  # type: ignore[no-untyped-def]
+    """Number of photos in the pairs of one half, or in all of them (half -1)."""
+    count = 0
+    stamps[:] = 0
+    for pair in who:
+        if half >= 0 and halves[pair] != half:
+            continue
+        for photo in photos[pair]:
+            count += 1 - stamps[photo]
+            stamps[photo] = 1
+    return count

@@ -97,6 +97,7 @@ def match(
     .. [1] H. Hirschmüller, "Stereo processing by semiglobal matching and mutual information",
        IEEE Transactions on Pattern Analysis and Machine Intelligence 30(2), 2008.
     """
+    full = np.full(left.values.shape, np.nan, dtype=np.float32)
     if reduction > 1:
         left, right = left.reduced(reduction), right.reduced(reduction)
     bounds = _range_of(left, right, -(-count // reduction))
@@ -105,7 +106,9 @@ def match(
     disparity = _semi_global(left, right, *bounds, thorough=thorough)
     if reduction == 1:
         return disparity
-    return np.repeat(np.repeat(disparity * reduction, reduction, axis=0), reduction, axis=1)
+    rows, cols = reduction * disparity.shape[0], reduction * disparity.shape[1]
+    full[:rows, :cols] = (reduction * disparity).repeat(reduction, axis=0).repeat(reduction, axis=1)
+    return full
 
 
 def _range_of(left: Contrast, right: Contrast, count: int) -> tuple[int, int] | None:

@@ -32,6 +32,8 @@ _ITERATIONS = 4
 _EDGE_PX = 0.8
 _MAX_STEP_PX = 0.5
 _MAX_CHANGE_PX = 1.5
+_TEAR_PX = 0.6
+_PIECE_PX = 200
 _MAX_SIGMA_PX = 0.35
 # Share of the left window's variance that the match may leave unexplained.
 _MAX_UNEXPLAINED = 0.75
@@ -85,15 +87,26 @@ def refine(left: Contrast, right: Contrast, disparity: Picture) -> tuple[Picture
     texture = _blur(left.values**2 * weight, _WINDOW_SIGMA_PX)
     equivalent_px = 4.0 * np.pi * _WINDOW_SIGMA_PX**2
     sigma = np.sqrt(misfit / (normal + np.float32(1e-6)) / np.float32(equivalent_px))
+    # Where the right photo shows nothing, or the last match has nothing to hold on to.
     bad = (
         ~known
+        | (squares == 0.0)
         | (sigma > _MAX_SIGMA_PX)
         | (misfit > _MAX_UNEXPLAINED * texture)
         | (np.abs(current - start) > _MAX_CHANGE_PX)
     )
     current[bad] = np.nan
-    sigma[bad] = np.nan
+    current = _without_streaks(current)
+    sigma[np.isnan(current)] = np.nan
     return current, sigma
+
+
+def _without_streaks(disparity: Picture) -> Picture:
+    """Without small pieces that are torn off their surroundings, such as single wrong rows."""
+    known = ~np.isnan(disparity)
+    fixed = np.where(known, disparity * np.float32(16.0), np.float32(-32768.0)).astype(np.int16)
+    cv2.filterSpeckles(fixed, -32768, _PIECE_PX, 16.0 * _TEAR_PX)
+    return np.where(fixed == -32768, np.float32(np.nan), disparity)
 
 
 def _blur(values: Picture, sigma_px: float) -> Picture:

@@ -74,6 +74,8 @@ class PatchFile:
     rows, cols : int
     low_m, step_m : float
         Elevation, counted from the `CellFrame`'s, is ``low_m + step_m * (code - 1)``.
+    photos : tuple of int
+        Indices of the left and the right photo.
     half : int
         0 or 1: both photos are of that half of the flight; -1: they are of different halves.
     """
@@ -85,6 +87,7 @@ class PatchFile:
     cols: int
     low_m: float
     step_m: float
+    photos: tuple[int, int]
     half: int
 
     def overlaps(self, row: int, col: int, rows: int, cols: int) -> bool:
@@ -117,6 +120,7 @@ def write_patch(
     colors: NDArray[np.uint8],
     frame: LocalFrame,
     cells: CellFrame,
+    photos: tuple[int, int],
     half: int,
 ) -> PatchFile | None:
     """Resample a pair's surface to map cells and write it; None if it is empty.
@@ -134,6 +138,7 @@ def write_patch(
         The left photo at its working size, blue green red.
     frame : LocalFrame
     cells : CellFrame
+    photos : tuple of int
     half : int
         As in `PatchFile`.
     """
@@ -169,7 +174,7 @@ def write_patch(
     )
     stored["sigma_m"] = sigma_m
     np.save(path, stored)
-    return PatchFile(path, row, col, rows, cols, low, step, half)
+    return PatchFile(path, row, col, rows, cols, low, step, photos, half)
 
 
 def _geometry(pair: Rectification) -> Array:
