@@ -273,7 +273,7 @@ class _Mosaic:
             visibility.lenses[shot.camera],
             self.views.preview(index).depths,
             visibility.scale,
-            visibility.tolerance_m,
+            (visibility.tolerance_m, math.inf if slack_m else visibility.step_m),
             shot.rotation[:, 2] * slack_m,
             self.views.image(index),
             1.0 / self.views.reduction,
@@ -363,7 +363,7 @@ def _accumulate(  # type: ignore[no-untyped-def]
     lens,
     buffer,
     buffer_scale,
-    tolerance_m,
+    reach,
     slack,
     image,
     image_scale,
@@ -390,8 +390,8 @@ def _accumulate(  # type: ignore[no-untyped-def]
             t = (y + 0.5) * image_scale - 0.5
             if not (1.0 <= s < image.shape[1] - 2.0 and 1.0 <= t < image.shape[0] - 2.0):
                 continue
-            tolerance = tolerance_m + _tolerance(lens, slack, x, y)
-            if hidden(buffer, buffer_scale, x, y, depth, tolerance):
+            aside = _tolerance(lens, slack, x, y)
+            if hidden(buffer, buffer_scale, x, y, depth, reach[0] + aside, reach[1]):
                 continue
             left, top = int(s) - 1, int(t) - 1
             _cubic(s - int(s), across)

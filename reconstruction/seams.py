@@ -62,7 +62,7 @@ class Choice:
 
 @numba.njit(cache=True, nogil=True)
 def _look(  # type: ignore[no-untyped-def]
-    matrix, lens, up, buffer, scale, tolerance_m, cell_px, elevations_m, thumbnail, costs, colours
+    matrix, lens, up, buffer, scale, reach, cell_px, elevations_m, thumbnail, costs, colours
 ):
     """Cost and colour of one shot on each coarse cell."""
     rows, cols = elevations_m.shape
@@ -75,7 +75,7 @@ def _look(  # type: ignore[no-untyped-def]
                 depth == 0.0
                 or not margin <= x < lens[9] - 1.0 - margin
                 or not margin <= y < lens[10] - 1.0 - margin
-                or hidden(buffer, scale, x, y, depth, tolerance_m)
+                or hidden(buffer, scale, x, y, depth, reach[0], reach[1])
             ):
                 continue
             a, b = (x - lens[1]) / lens[0], (y - lens[2]) / lens[0]
@@ -119,7 +119,7 @@ def choose(views: PhotoViews, grid: Grid, window: Window, elevations_m: Float32)
             shot.rotation[:, 2],
             preview.depths,
             visibility.scale,
-            visibility.tolerance_m,
+            (visibility.tolerance_m, visibility.step_m),
             grid.cell_size_m / THUMBNAIL,
             elevations_m,
             preview.thumbnail,

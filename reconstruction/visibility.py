@@ -272,22 +272,22 @@ def project(matrix, lens, a, b, c):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def hidden(buffer, scale, x, y, depth, tolerance_m):  # type: ignore[no-untyped-def]
+def hidden(buffer, scale, x, y, depth, tolerance_m, step_m=math.inf):  # type: ignore[no-untyped-def]
     """Whether a point at pixel ``x, y`` of the full image lies behind a shot's depth buffer.
 
-    The farthest of the four buffer pixels around it decides, so that a steep face or the rim of a
-    drop does not hide itself.
+    The farthest of the four buffer pixels around it decides, so that a steep face does not hide
+    itself. Where these differ by more than ``step_m``, it is the rim of something that stands
+    before the point or beside it; then the nearest decides, to be on the safe side.
     """
     rows, cols = buffer.shape
     u = (x + 0.5) * scale - 0.5
     v = (y + 0.5) * scale - 0.5
     col = min(max(math.floor(u), 0), cols - 2)
     row = min(max(math.floor(v), 0), rows - 2)
-    farthest = max(
-        max(buffer[row, col], buffer[row, col + 1]),
-        max(buffer[row + 1, col], buffer[row + 1, col + 1]),
-    )
-    return depth > farthest + tolerance_m
+    a, b = buffer[row, col], buffer[row, col + 1]
+    c, d = buffer[row + 1, col], buffer[row + 1, col + 1]
+    behind = depth > max(max(a, b), max(c, d)) + tolerance_m
+    return behind or depth > min(min(a, b), min(c, d)) + step_m
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -345,12 +345,12 @@ def _render(matrix, lens, scale, elevations_m, buffer):  # type: ignore[no-untyp
 
 
 @numba.njit(cache=True, nogil=True)
-def _see(matrix, lens, buffer, scale, tolerance_m, points):  # type: ignore[no-untyped-def]
+def _see(matrix, lens, buffer, scale, tolerance_m, step_m, points):  # type: ignore[no-untyped-def]
     pixels = np.full((len(points), 2), np.nan)
     for i in range(len(points)):
         x, y, depth = project(matrix, lens, points[i, 0], points[i, 1], points[i, 2])
         inside = -0.5 <= x < lens[9] - 0.5 and -0.5 <= y < lens[10] - 0.5
-        if depth > 0.0 and inside and not hidden(buffer, scale, x, y, depth, tolerance_m):
+        if depth > 0.0 and inside and not hidden(buffer, scale, x, y, depth, tolerance_m, step_m):
             pixels[i, 0] = x
             pixels[i, 1] = y
     return pixels
@@ -377,6 +377,13 @@ class Visibility:
     def tolerance_m(self) -> float:
         """How far behind the buffer a point must lie to be hidden."""
         return 1.5 * self.surface.grid.cell_size_m
+
+    @property
+    def step_m(self) -> float:
+        """Difference of depth between neighbours in the buffer from which it is a rim: steeper
+        than 75 degrees to the image, where a photo shows little anyway.
+        """
+        return 4.0 * self.surface.grid.cell_size_m
 
     @cached_property
     def lenses(self) -> dict[str, Array]:
@@ -454,6 +461,6 @@ class Visibility:
         shot = self.block.shots[index]
         vector = self.lenses[shot.camera]
         pixels: Array = _see(
-            view_matrix(shot), vector, depths, self.scale, self.tolerance_m, points
+            view_matrix(shot), vector, depths, self.scale, self.tolerance_m, self.step_m, points
         )
         return pixels
