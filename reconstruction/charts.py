@@ -146,9 +146,7 @@ def _connected(neighbours: Index, label: Index) -> Index:
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def _charts(
-    points: Array, faces: Index, side: Index, texel_m: float
-) -> tuple[Index, Index]:
+def _charts(points: Array, faces: Index, side: Index, texel_m: float) -> tuple[Index, Index]:
     """Chart of each face, and side of each chart. All of the ground is one chart, the first."""
     chart = np.zeros(len(faces), dtype=np.int64)
     steep = np.flatnonzero(side >= 0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -19,8 +20,6 @@ Heights = NDArray[np.float32]
 
 # One step along a row, a column or a diagonal: the four lines on which a hole can be bridged.
 _LINES = np.array([[0, 1], [1, 0], [1, 1], [1, -1]])
-# A cell is bridged when two of them end on both sides; at the corner of a large hole only one does.
-_LINES_NEEDED = 2
 # A thinned node that has no height takes the mean of its neighbours when so many of the 8 have one.
 _NEIGHBOURS_NEEDED = 5
 
@@ -84,9 +83,7 @@ def _split_nodes(heights, step_m, tolerance_m):  # type: ignore[no-untyped-def]
         for row in range(0, size + 1, half):
             start = half if (row // half) % 2 == 0 else 0
             for col in range(start, size + 1, side):
-                split[row, col] = _edge_splits(
-                    heights, split, row, col, half, step_m, tolerance_m
-                )
+                split[row, col] = _edge_splits(heights, split, row, col, half, step_m, tolerance_m)
         for row in range(half, size, side):
             for col in range(half, size, side):
                 split[row, col] = _square_splits(
@@ -98,8 +95,9 @@ def _split_nodes(heights, step_m, tolerance_m):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _edge_splits(heights, split, row, col, half, step_m, tolerance_m):  # type: ignore[no-untyped-def]
-    """Whether the triangles on both sides of a grid edge, with their right angle at the centre of
-    a square, must be halved. ``row, col`` is the middle of the edge, ``half`` half its length."""
+    """Whether the triangles on both sides of a grid edge must be halved; their right angles lie at
+    the centres of squares. ``row, col`` is the middle of the edge, ``half`` half its length.
+    """
     size = heights.shape[0] - 1
     quarter = half // 2
     if quarter > 0:
@@ -170,7 +168,7 @@ def _off(heights, ar, ac, br, bc, cr, cc, step_m, tolerance_m):  # type: ignore[
 
 @njit(cache=True, nogil=True)
 def _span(row, ar, ac, br, bc, cr, cc):  # type: ignore[no-untyped-def]
-    """First and last column of a triangle in a row; its sides run along rows, columns, diagonals."""
+    """First and last column of a triangle in a row; sides run along rows, columns, diagonals."""
     first, last = 1 << 30, -1
     for pr, pc, qr, qc in ((ar, ac, br, bc), (br, bc, cr, cc), (cr, cc, ar, ac)):
         if min(pr, qr) <= row <= max(pr, qr):
@@ -270,65 +268,64 @@ def _lowest(profile: Heights, reach: int) -> Heights:
     return np.asarray(np.fmin.reduce(windows, axis=1))
 
 
-def bridge(heights: Heights, width: int) -> tuple[Heights, int]:
-    """A copy of a window in which small holes are closed; large ones stay open.
+def bridge(heights: Heights, width: int, length: int) -> Heights:
+    """A copy of a window in which small holes are closed; others stay open as they are.
 
-    A cell is bridged where at least two of the lines through it (row, column, diagonals) meet
-    the surface on both sides within ``width`` cells; its elevation is the mean of the straight
-    connections, the shorter ones counting more. The result in a cell depends on nothing further
-    away than ``width``, so windows that overlap by as much agree.
+    A hole is small where each of its cells lies on a line (row, column or diagonal) that meets the
+    surface on both sides within ``width`` cells, and all of it fits into a square of ``length``
+    cells. The elevation is the mean of the straight connections, the shorter ones counting more.
 
     Parameters
     ----------
     heights : ndarray of float32, shape (rows, cols)
-        Elevation in metres, NaN in holes.
-    width : int
-        Widest hole that is bridged, in cells.
-
-    Returns
-    -------
-    bridged : ndarray of float32, shape (rows, cols)
-    count : int
-        Cells that were bridged.
+        Elevation in metres, NaN in holes. Holes that touch the window's border stay open, so
+        windows that overlap by ``length`` cells agree on the holes of their common inside.
+    width, length : int
+        Of the largest hole that is bridged, in cells.
 
     Examples
     --------
-    >>> bridge(np.array([[1, 1, 1], [1, np.nan, 1], [3, 3, 3]], np.float32), 4)[0][1, 1]
+    >>> bridge(np.array([[1, 1, 1], [1, np.nan, 1], [3, 3, 3]], np.float32), 4, 4)[1, 1]
     np.float32(1.5)
     """
-    if not np.isnan(heights).any():
-        return heights, 0
-    return _bridge(heights, width, _LINES)
+    missing = np.isnan(heights)
+    if not missing.any():
+        return heights
+    count, hole, box, _ = cv2.connectedComponentsWithStats(missing.astype(np.uint8))
+    left, top, cols, rows = box[:, :4].T
+    small = (np.maximum(cols, rows) <= length) & (left > 0) & (top > 0)
+    small &= (left + cols < heights.shape[1]) & (top + rows < heights.shape[0])
+    small[0] = False
+    bridged = _bridge(heights, small[hole], width, _LINES)
+    whole = np.bincount(hole[np.isnan(bridged)], minlength=count) == 0
+    return np.where(missing & ~whole[hole], np.float32(np.nan), bridged)
 
 
 @njit(cache=True, nogil=True)
-def _bridge(heights, width, lines):  # type: ignore[no-untyped-def]
+def _bridge(heights, wanted, width, lines):  # type: ignore[no-untyped-def]
+    """Close the wanted cells, as far as lines cross them."""
     rows, cols = heights.shape
     bridged = heights.copy()
-    count = 0
     for row in range(rows):
         for col in range(cols):
-            if not np.isnan(heights[row, col]):
+            if not wanted[row, col]:
                 continue
             total = weights = 0.0
-            found = 0
             for line in range(lines.shape[0]):
                 dr, dc = lines[line]
                 ahead = _steps_to_surface(heights, row, col, dr, dc, width)
                 behind = _steps_to_surface(heights, row, col, -dr, -dc, width)
-                if ahead == 0 or behind == 0 or ahead + behind > width:
+                gap = ahead + behind
+                if ahead == 0 or behind == 0 or gap > width:
                     continue
                 z_ahead = heights[row + ahead * dr, col + ahead * dc]
                 z_behind = heights[row - behind * dr, col - behind * dc]
-                gap = ahead + behind
                 weight = 1.0 / (gap * gap * (dr * dr + dc * dc))
                 total += weight * (z_ahead * behind + z_behind * ahead) / gap
                 weights += weight
-                found += 1
-            if found >= _LINES_NEEDED:
+            if weights > 0.0:
                 bridged[row, col] = total / weights
-                count += 1
-    return bridged, count
+    return bridged
 
 
 @njit(cache=True, nogil=True)

@@ -8,11 +8,9 @@ see it.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 
 from reconstruction.charts import BLOCK_TEXELS, Atlas
 from reconstruction.exposure import Exposures, read_photo
+from reconstruction.photo_views import CORRECTION_STEPS, Cache
 from reconstruction.visibility import Visibility, hidden, project, view_matrix
 
 Array = NDArray[np.float64]
@@ -34,45 +33,12 @@ _SEAM_COST = 0.25
 _SMOOTHING_ROUNDS = 6
 # Where a block is probed for visibility: its middle and its corners, in texels from its corner.
 _PROBES = np.array([[3, 3], [0, 0], [0, 7], [7, 0], [7, 7]])
-# Of the table from the distance to the image centre to the correction of brightness.
-_CORRECTION_STEPS = 257
+# Empty texels take colours from up to 2 to this power texels away: enough for any mipmap, and not
+# so far that an unseen wall takes those of another chart.
+_CONTINUED_LEVELS = 4
+# Each size of the photos may take so much.
 _PHOTO_CACHE_BYTES = 1 << 30
 _BUFFER_CACHE_BYTES = 1 << 28
-
-
-class _Cache:
-    """Arrays that were used last, within a number of bytes; each is made by one thread only."""
-
-    def __init__(self, make: Callable[..., NDArray[Any]], limit_bytes: int) -> None:
-        self._make = make
-        self._limit_bytes = limit_bytes
-        self._kept: OrderedDict[tuple[int, ...], Future[NDArray[Any]]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, *key: int) -> NDArray[Any]:
-        with self._lock:
-            future = self._kept.get(key)
-            mine = future is None
-            if future is None:
-                future = self._kept[key] = Future()
-            self._kept.move_to_end(key)
-        if mine:
-            try:
-                future.set_result(self._make(*key))
-            except BaseException as error:
-                future.set_exception(error)
-                raise
-            self._forget()
-        return future.result()
-
-    def _forget(self) -> None:
-        with self._lock:
-            done = [key for key, future in self._kept.items() if future.done()]
-            total = sum(self._kept[key].result().nbytes for key in done)
-            for key in done[:-1]:
-                if total <= self._limit_bytes:
-                    break
-                total -= self._kept.pop(key).result().nbytes
 
 
 class Views:
@@ -93,24 +59,26 @@ class Views:
     ) -> None:
         self.visibility = visibility
         self.corrections = [
-            exposures.correction(shot.name, shot.camera, _CORRECTION_STEPS)
+            exposures.correction(shot.name, shot.camera, CORRECTION_STEPS)
             for shot in visibility.block.shots
         ]
         self._paths = [paths[shot.name] for shot in visibility.block.shots]
-        self._photos = _Cache(self._read, _PHOTO_CACHE_BYTES)
-        self._buffers = _Cache(visibility.buffer, _BUFFER_CACHE_BYTES)
+        self._photos = {
+            reduction: Cache(partial(self._read, reduction), _size, _PHOTO_CACHE_BYTES)
+            for reduction in (1, 2, 4, 8)
+        }
+        self._buffers = Cache(visibility.buffer, _size, _BUFFER_CACHE_BYTES)
 
     def photo(self, index: int, reduction: int) -> Image:
         """Pixels of a shot's photo, ``reduction`` (1, 2, 4, 8) times smaller."""
-        return self._photos.get(index, reduction)
+        return self._photos[reduction].get(index)
 
     def buffer(self, index: int) -> Float32:
         """Depth buffer of a shot."""
         return self._buffers.get(index)
 
     def near(self, low: Array, high: Array) -> NDArray[np.int64]:
-        """Shots whose footprint touches a box of the local frame, given by its lower and upper
-        corner."""
+        """Shots whose footprint touches a box of the local frame, given by two corners."""
         corners = np.array([(x, y, low[2]) for x in (low[0], high[0]) for y in (low[1], high[1])])
         plan = self.visibility.block.frame.to_map(corners)[:, :2]
         west, south = plan.min(axis=0)
@@ -119,8 +87,12 @@ class Views:
         touching = (prints[:, 0] < east) & (prints[:, 2] > west)
         return np.flatnonzero(touching & (prints[:, 1] < north) & (prints[:, 3] > south))
 
-    def _read(self, index: int, reduction: int) -> Image:
+    def _read(self, reduction: int, index: int) -> Image:
         return read_photo(self._paths[index], reduction)
+
+
+def _size(array: NDArray[Any]) -> int:
+    return array.nbytes
 
 
 @dataclass(frozen=True)
@@ -175,7 +147,7 @@ def bake(points: Array, atlas: Atlas, views: Views, texel_m: float) -> Image:
             camera - places.origin,
             views.buffer(shot),
             visibility.scale,
-            visibility.tolerance_m,
+            (visibility.tolerance_m, visibility.step_m),
             places.probes,
             places.normals,
             score,
@@ -257,9 +229,7 @@ def _draw(uv, points, faces, texels, normals):  # type: ignore[no-untyped-def]
                 if wb < -1e-6 or wc < -1e-6 or wb + wc > 1.0 + 1e-6:
                     continue
                 for axis in range(3):
-                    texels[row, col, axis] = (
-                        points[a, axis] + wb * side_b[axis] + wc * side_c[axis]
-                    )
+                    texels[row, col, axis] = points[a, axis] + wb * side_b[axis] + wc * side_c[axis]
                     normals[row // 8, col // 8, axis] += normal[axis]
 
 
@@ -288,13 +258,16 @@ def _probe(texels, offsets):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _score(matrix, lens, camera, buffer, scale, tolerance_m, probes, normals, score):  # type: ignore[no-untyped-def]
+def _score(matrix, lens, camera, buffer, scale, tolerances_m, probes, normals, score):  # type: ignore[no-untyped-def]
     """How large a shot shows each block: image area by surface area, times the share it sees."""
     rows, cols = normals.shape[:2]
     for row in range(rows):
         for col in range(cols):
             known = seen = 0
             largest = 0.0
+            # A wall seen from above spans many depths in a pixel, and must not hide itself.
+            upright = normals[row, col, 2] < 0.7
+            step_m = np.inf if upright else tolerances_m[1]
             for index in range(probes.shape[2]):
                 x, y, z = probes[row, col, index]
                 if np.isnan(x):
@@ -307,9 +280,10 @@ def _score(matrix, lens, camera, buffer, scale, tolerance_m, probes, normals, sc
                 if cosine <= 0.05:
                     break
                 px, py, depth = project(matrix, lens, x, y, z)
-                if depth <= 0.0 or px < 1.0 or py < 1.0 or px > lens[9] - 2.0 or py > lens[10] - 2.0:
+                inside = 1.0 <= px <= lens[9] - 2.0 and 1.0 <= py <= lens[10] - 2.0
+                if depth <= 0.0 or not inside:
                     continue
-                if hidden(buffer, scale, px, py, depth, tolerance_m):
+                if hidden(buffer, scale, px, py, depth, tolerances_m[0], step_m):
                     continue
                 seen += 1
                 largest = max(largest, cosine * lens[0] * lens[0] / distance2)
@@ -342,8 +316,9 @@ def _choose(scores: Float32) -> NDArray[np.int32]:
 
 @njit(cache=True, nogil=True)
 def _smooth(scores, best, labels, seam_cost):  # type: ignore[no-untyped-def]
-    """One round of iterated conditional modes; a block may change to a neighbour's photo, or
-    back to its best."""
+    """One round of iterated conditional modes: a block may change to a neighbour's photo, or back
+    to its best.
+    """
     rows, cols = labels.shape
     changed = 0
     around = np.empty(5, np.int32)
@@ -391,20 +366,18 @@ def _blend(matrix, lens, photo, correction, texels, labels, label, score, total)
                 weight = _weight(labels, label, r, c)
                 if weight <= 0.0:
                     continue
-                x, y, depth = project(
-                    matrix, lens, texels[r, c, 0], texels[r, c, 1], texels[r, c, 2]
-                )
+                place = texels[r, c]
+                x, y, _ = project(matrix, lens, place[0], place[1], place[2])
                 dx, dy = x + 0.5 - 0.5 * lens[9], y + 0.5 - 0.5 * lens[10]
                 ring = min(int((dx * dx + dy * dy) / corner2 * last + 0.5), last)
                 x = min(max((x + 0.5) * scale - 0.5, 0.0), width - 1.001)
                 y = min(max((y + 0.5) * scale - 0.5, 0.0), height - 1.001)
                 left, top = int(x), int(y)
                 fx, fy = x - left, y - top
+                four = photo[top : top + 2, left : left + 2]
                 for band in range(3):
-                    above = photo[top, left, band] * (1.0 - fx) + photo[top, left + 1, band] * fx
-                    below = (
-                        photo[top + 1, left, band] * (1.0 - fx) + photo[top + 1, left + 1, band] * fx
-                    )
+                    above = four[0, 0, band] * (1.0 - fx) + four[0, 1, band] * fx
+                    below = four[1, 0, band] * (1.0 - fx) + four[1, 1, band] * fx
                     value = above * (1.0 - fy) + below * fy
                     total[r, c, band] += weight * correction[ring, band] * value
                 total[r, c, 3] += weight
@@ -440,22 +413,27 @@ def _weight(labels, label, r, c):  # type: ignore[no-untyped-def]
 
 
 def _finish(total: Float32) -> Image:
-    """Colours from sums of weighted colours; the empty texels continue those around them."""
+    """Colours from sums of weighted colours; the empty texels continue those near them."""
     known = (total[..., 3] > 0.0).astype(np.float32)
-    colour = total[..., :3] / np.maximum(total[..., 3:], 1e-6)
-    colour = _continued(colour, known)
+    colour = (total[..., :3] / np.maximum(total[..., 3:], 1e-6)).astype(np.float32)
+    mean = (colour.sum(axis=(0, 1)) / max(float(known.sum()), 1.0)).astype(np.float32)
+    colour = _continued(colour, known, mean, _CONTINUED_LEVELS)
     return np.clip(colour + 0.5, 0.0, 255.0).astype(np.uint8)
 
 
-def _continued(colour: Float32, known: Float32) -> Float32:
-    """Colours where ``known`` is 0 from ever coarser means of the others."""
+def _continued(colour: Float32, known: Float32, mean: Float32, levels: int) -> Float32:
+    """Colours where ``known`` is 0, from averages of the known ones, twice as wide at each level;
+    the mean colour where even the widest know nothing.
+    """
     rows, cols = known.shape
-    if known.all() or min(rows, cols) < 2:
+    if known.all():
         return colour
+    if levels == 0 or min(rows, cols) < 2:
+        return np.where(known[..., None] > 0.0, colour, mean)
     half = ((cols + 1) // 2, (rows + 1) // 2)
     mass = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
-    mean = cv2.resize(colour * known[..., None], half, interpolation=cv2.INTER_AREA)
-    mean /= np.maximum(mass, 1e-6)[..., None]
-    coarse = _continued(mean, (mass > 0.0).astype(np.float32))
-    back = cv2.resize(coarse, (cols, rows), interpolation=cv2.INTER_LINEAR)
-    return np.where(known[..., None] > 0.0, colour, back)
+    sums = cv2.resize(colour * known[..., None], half, interpolation=cv2.INTER_AREA)
+    wider = (sums / np.maximum(mass, 1e-6)[..., None]).astype(np.float32)
+    wider = _continued(wider, (mass > 0.0).astype(np.float32), mean, levels - 1)
+    back = cv2.resize(wider, (cols, rows), interpolation=cv2.INTER_LINEAR)
+    return np.where(known[..., None] > 0.0, colour, back).astype(np.float32)

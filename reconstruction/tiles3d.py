@@ -20,18 +20,19 @@ from numpy.typing import NDArray
 
 from reconstruction.block import Block
 from reconstruction.charts import lay_out
-from reconstruction.errors import StageError
+from reconstruction.errors import OptionError, StageError
 from reconstruction.exposure import Exposures
 from reconstruction.frame import LocalFrame
 from reconstruction.gltf import ROUNDING, TexturedMesh, to_glb
 from reconstruction.mesh import GridMesh, Heights, bridge, skirt, thin, triangulate
-from reconstruction.rasters import Grid, RasterReader
+from reconstruction.rasters import RasterReader
 from reconstruction.stage import Run, Stage
 from reconstruction.texture import Views, bake
 from reconstruction.visibility import Surface, Visibility
 
 Array = NDArray[np.float64]
 
+NAME = "model"
 TILESET = "tileset.json"
 _FACTS = "model.json"
 # The side of a tile's ground picture, and the largest side of the whole picture.
@@ -41,15 +42,17 @@ _LIMIT_TEXELS = 2048
 # tile may miss, things narrower than two of its steps, is no larger.
 _ERROR_TEXELS = 8
 # Holes that are closed in the model, and only in the model, cells.
-_BRIDGE_CELLS = 20
+_BRIDGE_WIDTH, _BRIDGE_LENGTH = 20, 64
 # Nodes along a border by which a neighbour of the next coarser level may place a wall elsewhere.
 _SKIRT_REACH = 4
 _BUFFER_SCALE = 0.25
+# Holes up to this far from measured ground hide what is behind them, as if closed.
+_FILL_M = 2.0
 _EMPTY_HINT = "Look into accuracy.json why so little of the surface was found."
 
 
 @dataclass(frozen=True)
-class ModelInput:
+class ModelInputs:
     """What the model is made of.
 
     Parameters
@@ -60,6 +63,8 @@ class ModelInput:
     exposures : Exposures
     dsm : Path
         Elevations, a raster with holes.
+    gsd_m : float
+        Mean ground sampling distance of the photos.
     geoid_height_m : float
         Height of the survey's vertical datum above the ellipsoid; 0 for ellipsoidal elevations.
     """
@@ -68,6 +73,7 @@ class ModelInput:
     photos: Mapping[str, Path]
     exposures: Exposures
     dsm: Path
+    gsd_m: float
     geoid_height_m: float = 0.0
 
 
@@ -85,13 +91,41 @@ class ModelOptions:
         Of the pictures.
     """
 
-    tolerance_cells: float = 1.0
+    tolerance_cells: float = 0.5
     texel_gsd: float = 1.0
     jpeg_quality: int = 85
 
+    def __post_init__(self) -> None:
+        if not (0.0 < self.tolerance_cells <= 16.0 and 0.25 <= self.texel_gsd <= 64.0):
+            raise OptionError(
+                f"A tolerance of {self.tolerance_cells} cells with texels of {self.texel_gsd} "
+                "ground sampling distances is out of range.",
+                "Choose up to 16 cells and 0.25 to 64 ground sampling distances.",
+            )
+
+    @classmethod
+    def for_quality(cls, quality: str) -> ModelOptions:
+        """Options of ``preview``, ``standard`` or ``high``.
+
+        Raises
+        ------
+        OptionError
+            Another word.
+        """
+        known = {
+            "preview": cls(1.0, 2.0, 80),
+            "standard": cls(0.5, 1.0, 85),
+            "high": cls(0.5, 1.0, 90),
+        }
+        if quality not in known:
+            raise OptionError(
+                f"There is no quality {quality!r}.", f"Choose one of {', '.join(known)}."
+            )
+        return known[quality]
+
 
 @dataclass(frozen=True)
-class ModelOutput:
+class Model3D:
     """What was made.
 
     Parameters
@@ -132,15 +166,17 @@ class _Tile:
 class _Builder:
     """Makes the tiles of one survey, level by level from the finest."""
 
-    def __init__(self, inputs: ModelInput, options: ModelOptions, dsm: RasterReader) -> None:
+    def __init__(self, inputs: ModelInputs, options: ModelOptions, dsm: RasterReader) -> None:
         self.frame, self.grid, self.options = inputs.block.frame, dsm.grid, options
         self._dsm = dsm
-        gsd_m = _gsd_m(inputs.block, dsm)
         cell_m = self.grid.cell_size_m
-        texels_per_cell = 2 ** int(np.clip(np.rint(np.log2(cell_m / gsd_m / options.texel_gsd)), 0, 2))
+        wanted = np.log2(cell_m / (options.texel_gsd * inputs.gsd_m))
+        texels_per_cell = 2 ** int(np.clip(np.rint(wanted), 0, 2))
         self.texel_m = cell_m / texels_per_cell
         self.steps = _TILE_TEXELS // texels_per_cell
-        surface = Surface.from_raster(dsm, gsd_m / _BUFFER_SCALE, 2.0)
+        surface = Surface.from_raster(dsm, inputs.gsd_m / _BUFFER_SCALE, _FILL_M)
+        if np.isnan(surface.mean_m):
+            raise StageError(NAME, "The surface model holds no ground.", _EMPTY_HINT)
         visibility = Visibility(inputs.block, surface, _BUFFER_SCALE)
         self._views = Views(visibility, inputs.photos, inputs.exposures)
         extent = max(self.grid.rows, self.grid.cols) - 1
@@ -199,11 +235,10 @@ class _Builder:
         size, top, left = self.steps + 1, row * self.steps, col * self.steps
         if self._nodes is not None:
             return _window(self._nodes, top, left, size), 0
-        margin = _BRIDGE_CELLS
+        margin = _BRIDGE_LENGTH
         wide = self._dsm.read(top - margin, left - margin, size + 2 * margin, size + 2 * margin)[0]
         inner = np.s_[margin : margin + size, margin : margin + size]
-        closed, _ = bridge(wide, margin)
-        heights = closed[inner].copy()
+        heights = bridge(wide, _BRIDGE_WIDTH, _BRIDGE_LENGTH)[inner].copy()
         added = int(np.isnan(wide[inner][:-1, :-1]).sum() - np.isnan(heights[:-1, :-1]).sum())
         return heights, added
 
@@ -246,17 +281,6 @@ def _jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
     return cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
-def _gsd_m(block: Block, dsm: RasterReader) -> float:
-    """Ground sampling distance of the flight: the median over its photos, at the mean ground."""
-    _, bands = dsm.read_overview(max(1, max(dsm.grid.rows, dsm.grid.cols) // 512))
-    if np.isnan(bands[0]).all():
-        raise StageError("model", "The surface model is empty.", _EMPTY_HINT)
-    ground_m = float(np.nanmean(bands[0], dtype=np.float64))
-    centres = block.frame.to_map(np.array([shot.centre for shot in block.shots]))
-    focal_px = np.array([block.cameras[shot.camera].focal_px for shot in block.shots])
-    return float(np.median(np.abs(centres[:, 2] - ground_m) / focal_px))
-
-
 def ecef_transform(frame: LocalFrame, geoid_height_m: float) -> Array:
     """From the local frame to Earth-centred coordinates (EPSG:4978), rigid, shape (4, 4)."""
     to_ecef = pyproj.Transformer.from_crs(4979, 4978, always_xy=True)
@@ -273,14 +297,12 @@ def ecef_transform(frame: LocalFrame, geoid_height_m: float) -> Array:
 
 
 def _tileset(
-    builder: _Builder, tiles: Mapping[tuple[int, int, int], _Tile], inputs: ModelInput, facts: Any
+    builder: _Builder, tiles: Mapping[tuple[int, int, int], _Tile], inputs: ModelInputs, facts: Any
 ) -> dict[str, Any]:
     top = builder.levels - 1
     root = _node(builder, tiles, top, 0, 0)
     if root is None:
-        raise StageError(
-            "model", "The surface model has no piece large enough to show.", _EMPTY_HINT
-        )
+        raise StageError(NAME, "The surface model has no piece large enough to show.", _EMPTY_HINT)
     transform = ecef_transform(inputs.block.frame, inputs.geoid_height_m)
     root["transform"] = transform.T.ravel().tolist()
     return {
@@ -335,7 +357,7 @@ def _corners(box: list[float]) -> tuple[Array, Array]:
     return centre - half, centre + half
 
 
-def build(inputs: ModelInput, options: ModelOptions, folder: Path, run: Run) -> ModelOutput:
+def build(inputs: ModelInputs, options: ModelOptions, folder: Path, run: Run) -> Model3D:
     """Write ``tileset.json`` and its tiles into a folder.
 
     Raises
@@ -372,9 +394,9 @@ def build(inputs: ModelInput, options: ModelOptions, folder: Path, run: Run) -> 
 
 def _summary(
     builder: _Builder, tiles: Mapping[tuple[int, int, int], _Tile], folder: Path
-) -> ModelOutput:
+) -> Model3D:
     cell_m = builder.grid.cell_size_m
-    return ModelOutput(
+    return Model3D(
         folder / TILESET,
         builder.levels,
         len(tiles),
@@ -387,9 +409,9 @@ def _summary(
     )
 
 
-def load(folder: Path) -> ModelOutput:
+def load(folder: Path) -> Model3D:
     """What `build` made in a folder."""
-    return ModelOutput(folder / TILESET, **json.loads((folder / _FACTS).read_text()))
+    return Model3D(folder / TILESET, **json.loads((folder / _FACTS).read_text()))
 
 
-MODEL: Stage[ModelInput, ModelOptions, ModelOutput] = Stage("model", 1, 12.0, build, load)
+MODEL: Stage[ModelInputs, ModelOptions, Model3D] = Stage(NAME, 1, 0.6, build, load)
