@@ -7,6 +7,7 @@ are, each with its own weight, in one robust least-squares adjustment.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,9 +29,11 @@ _CAUCHY = 2.5  # sigmas at which a position has lost half its weight
 _OUTLIER = 4.0  # sigmas beyond which a tie point's observation is removed
 _MAX_ITERATIONS = 30
 _CONVERGED = 1e-6  # relative decrease of the cost
-# How well each lens parameter is known beforehand: f, cx, cy relative to the focal length, the
-# rest absolute. Loose enough for any drone camera, tight enough to hold what a flight cannot see.
-_LENS_SIGMA = np.array([0.05, 0.02, 0.02, 0.2, 0.2, 0.1, 0.005, 0.005])
+# How well the lens is known beforehand, but for the focal length: cx, cy relative to the focal
+# length, the rest absolute. Loose enough for any drone camera, tight enough to hold what a flight
+# cannot see.
+_LENS_SIGMA = np.array([0.02, 0.02, 0.2, 0.2, 0.1, 0.005, 0.005])
+_CELLS = 4  # a side, into which a photo is divided to see whether its residuals go together
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,20 @@ class MeasuredPositions:
     time: Array
     offset_sigma: Array
     drift_sigma: Array
+
+
+@dataclass(frozen=True)
+class FocalPrior:
+    """What is known of a focal length before the adjustment.
+
+    Parameters
+    ----------
+    focal_px : float
+    relative_sigma : float
+    """
+
+    focal_px: float
+    relative_sigma: float
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,8 @@ class Adjusted:
         Adjusted; observations that were outliers are gone.
     kept : ndarray of int, shape (n,)
         Which of the given tie points are left.
+    positions : MeasuredPositions
+        As given, with the sigmas that were used in the end.
     control_xyz : ndarray, shape (g, 3)
         Adjusted coordinates of the control points.
     position_offset, position_drift : ndarray, shape (3,)
@@ -115,6 +134,7 @@ class Adjusted:
     reprojection_error_px: float
     covariance: Array
     kept: NDArray[np.intp]
+    positions: MeasuredPositions
     _network: _Network
 
     def functional_sigma(self, coefficients: Array) -> float:
@@ -290,6 +310,7 @@ def adjust(
     positions: MeasuredPositions,
     control: ControlObservations,
     level_sigma_rad: float,
+    focal_priors: Mapping[str, FocalPrior],
 ) -> Adjusted:
     """Adjust a block that is roughly in place to all its observations.
 
@@ -304,12 +325,17 @@ def adjust(
     level_sigma_rad : float
         How well the initial block as a whole is known to be level. It decides where positions
         cannot, as about the axis of a single strip, and yields to whatever is better.
+    focal_priors : mapping of str to FocalPrior
+        By camera name. Over flat ground from one height the focal length is all but invisible,
+        and heights are proportional to it.
 
     Returns
     -------
     Adjusted
     """
-    network = _network(cameras, shots, tie_points, positions, control, level_sigma_rad)
+    network = _network(
+        cameras, shots, tie_points, positions, control, level_sigma_rad, focal_priors
+    )
     # Wide first: a sigma far below the initial errors would make every observation an outlier.
     for _ in range(2):
         _set_pixel_sigma(network)
@@ -329,13 +355,18 @@ def _network(
     positions: MeasuredPositions,
     control: ControlObservations,
     level_sigma_rad: float,
+    focal_priors: Mapping[str, FocalPrior],
 ) -> _Network:
     names = list(cameras)
     lenses = np.array([_lens(camera) for camera in cameras.values()])
-    focal = lenses[:, :1]
-    lens_sigma = _LENS_SIGMA * np.hstack((focal, focal, focal, np.ones((len(names), 5))))
+    focal = np.array([[focal_priors[name].focal_px] for name in names])
+    focal_sigma = np.array([[focal_priors[name].relative_sigma] for name in names]) * focal
+    lens_sigma = np.hstack(
+        (focal_sigma, _LENS_SIGMA * np.hstack((focal, focal, np.ones((len(names), 5)))))
+    )
     # Where the maker put the centre is better known than where a free adjustment left it.
     prior_lenses = lenses.copy()
+    prior_lenses[:, :1] = focal
     for row, camera in zip(prior_lenses, cameras.values(), strict=True):
         row[1:3] = (camera.width_px - 1) / 2.0, (camera.height_px - 1) / 2.0
     known = len(ties.points)
@@ -432,8 +463,35 @@ def _of_ties(network: _Network) -> NDArray[np.bool_]:
 
 
 def _set_pixel_sigma(network: _Network) -> None:
-    """Let the tie points say how precise they are (control points keep the given sigma)."""
-    network.sigma_px[_of_ties(network)] = max(_pixel_sigma(network), 0.05)
+    """Let the tie points say how much they are worth (control points keep the given sigma)."""
+    worth = _pixel_sigma(network) * np.sqrt(_design_effect(network))
+    network.sigma_px[_of_ties(network)] = max(float(worth), 0.05)
+
+
+def _design_effect(network: _Network) -> float:
+    """How many observations count as one, because neighbours in a photo err alike.
+
+    Rolling shutters and lenses that no model fits leave residuals that go together in each part
+    of a photo. Taken as independent they would make the block look far better than it is, and
+    let it overrule what is known of lens and positions.
+
+    References
+    ----------
+    .. [1] L. Kish, "Survey Sampling", 1965, section 5.4: the variance of a cluster's sum over
+       that of independent members.
+    """
+    used = network.active & _of_ties(network)
+    errors = network.errors[used]
+    errors = (
+        errors
+        * np.minimum(1.0, _HUBER * network.sigma_px[used] / np.linalg.norm(errors, axis=1))[:, None]
+    )
+    pixels = network.pixels[used]
+    share = pixels / (2.0 * network.lenses[network.camera_of[network.shot[used]], 1:3] + 1.0)
+    column, row = np.clip((share * _CELLS).astype(np.int64), 0, _CELLS - 1).T
+    cell = (network.shot[used] * _CELLS + row) * _CELLS + column
+    sums = np.bincount(cell, errors[:, 0]) ** 2 + np.bincount(cell, errors[:, 1]) ** 2
+    return max(1.0, float(sums.sum() / np.sum(errors**2)))
 
 
 def _drop_outliers(network: _Network) -> None:
@@ -507,5 +565,6 @@ def _result(
         reprojection_error_px=float(np.linalg.norm(errors, axis=1).mean()),
         covariance=covariance,
         kept=used.astype(np.intp),
+        positions=network.positions,
         _network=network,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reconstruction.coordinate_file import (
     CoordinateFile,
@@ -17,6 +18,7 @@ from reconstruction.coordinate_file import (
     read_coordinate_file,
 )
 from reconstruction.errors import InputError
+from reconstruction.frame import LocalFrame
 from reconstruction.photo import Photo
 
 _COLUMNS = "x y z pixel_x pixel_y image [name] [CHK]"
@@ -72,6 +74,14 @@ class SurveyedPoint:
     horizontal_sigma_m: float
     vertical_sigma_m: float
     observations: tuple[Observation, ...]
+
+    def local(self, frame: LocalFrame) -> NDArray[np.float64]:
+        """Coordinates in a local frame, shape (3,)."""
+        return frame.from_geodetic(
+            np.array([self.latitude_deg]),
+            np.array([self.longitude_deg]),
+            np.array([self.elevation_m]),
+        )[0]
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

@@ -7,12 +7,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from reconstruction import normal_equations as normal
-from reconstruction.adjustment import ControlObservations, MeasuredPositions, adjust
+from reconstruction.adjustment import ControlObservations, FocalPrior, MeasuredPositions, adjust
 from reconstruction.block import TiePoints
 from reconstruction.camera import Camera, Shot
 
 LENS = Camera("drone", 3000, 2000, 2100.0, 1512.0, 985.0, -0.02, 0.01, -0.003, 4e-4, -3e-4)
 LEVEL = np.radians(3.0)
+FOCAL = {"drone": FocalPrior(2110.0, 0.05)}
 NOTHING = np.empty((0, 3))
 
 
@@ -125,7 +126,7 @@ def test_exact_observations_give_exact_parameters():
     ties = observe(rng, points, shots, 0.0)
     positions = measure(rng, shots, (1e-9, 1e-9, 1e-9))
     positions = replace(positions, sigma=np.full_like(positions.sigma, 0.01))
-    result = adjust(*disturb(rng, shots, ties), positions, no_control(), LEVEL)
+    result = adjust(*disturb(rng, shots, ties), positions, no_control(), LEVEL, FOCAL)
     lens = result.cameras["drone"]
     assert lens.focal_px == pytest.approx(LENS.focal_px, rel=1e-5)
     assert lens.cx_px == pytest.approx(LENS.cx_px, abs=0.05)
@@ -142,7 +143,7 @@ def test_rtk_positions_calibrate_the_lens_and_the_sigmas_are_honest():
         rng = np.random.default_rng(seed)
         points, shots = flight(rng, 600)
         ties = observe(rng, points, shots, 0.5)
-        result = adjust(*disturb(rng, shots, ties), measure(rng, shots), no_control(), LEVEL)
+        result = adjust(*disturb(rng, shots, ties), measure(rng, shots), no_control(), LEVEL, FOCAL)
         lens, sigma = result.cameras["drone"], result.camera_sigma("drone")
         assert result.pixel_sigma == pytest.approx(0.5, rel=0.1)
         pairs = result.tie_points.point_index
@@ -163,7 +164,7 @@ def test_functional_sigma_is_the_spread_over_seeds():
         rng = np.random.default_rng(seed)
         points, shots = flight(np.random.default_rng(99), 500)
         ties = observe(rng, points, shots, 0.5)
-        result = adjust(*disturb(rng, shots, ties), measure(rng, shots), no_control(), LEVEL)
+        result = adjust(*disturb(rng, shots, ties), measure(rng, shots), no_control(), LEVEL, FOCAL)
         kept = points[result.kept]
         hill = np.linalg.norm(kept[:, :2] - [20.0, 10.0], axis=1) < 12.0
         weight = np.where(hill, 1.0 / hill.sum(), -1.0 / (~hill).sum())
@@ -200,7 +201,7 @@ def test_control_points_overrule_biased_positions():
         marked.pixels,
     )
     cameras, moved, noisy = disturb(rng, shots, ties)
-    result = adjust(cameras, moved, noisy, positions, control, LEVEL)
+    result = adjust(cameras, moved, noisy, positions, control, LEVEL, FOCAL)
     assert len(result.kept) > 0.9 * len(points)
     errors = result.tie_points.points - points[result.kept]
     assert np.abs(np.median(errors, axis=0)).max() < 0.02
@@ -217,7 +218,7 @@ def test_wild_positions_and_mismatches_do_not_matter():
     positions = measure(rng, shots)
     positions.xyz[4] += [30.0, -20.0, 0.0]
     positions.xyz[17] += [0.0, 0.0, 12.0]
-    result = adjust(*disturb(rng, shots, ties), positions, no_control(), LEVEL)
+    result = adjust(*disturb(rng, shots, ties), positions, no_control(), LEVEL, FOCAL)
     errors = np.array([a.centre - b.centre for a, b in zip(result.shots, shots, strict=True)])
     assert np.abs(errors).max() < 0.1
     assert len(result.tie_points.pixels) < len(ties.pixels)
@@ -235,7 +236,7 @@ def test_level_holds_a_single_strip_where_positions_cannot():
         for shot in strip
     )
     ties = observe(rng, points, strip, 0.5)
-    result = adjust({"drone": LENS}, strip, ties, measure(rng, strip), no_control(), LEVEL)
+    result = adjust({"drone": LENS}, strip, ties, measure(rng, strip), no_control(), LEVEL, FOCAL)
     turns = [
         Rotation.from_matrix(a.rotation @ b.rotation.T).magnitude()
         for a, b in zip(result.shots, strip, strict=True)

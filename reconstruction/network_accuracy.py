@@ -1,0 +1,190 @@
+"""What the adjustment knows of its own accuracy: residuals, check points, sigmas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reconstruction.adjustment import Adjusted
+from reconstruction.block import Block
+from reconstruction.control import Control
+from reconstruction.intersection import locate
+from reconstruction.photo import Photo
+
+Array = NDArray[np.float64]
+
+# Bending is asked for over these parts of the site's extent, at this many places.
+_PARTS = (1 / 12, 1 / 5)
+_PLACES = 8
+_LEAST_POINTS = 8
+
+
+def network_accuracy(
+    adjusted: Adjusted,
+    block: Block,
+    photos: Mapping[str, Photo],
+    control: Control,
+    level_sigma_deg: float,
+) -> dict[str, Any]:
+    """The adjustment's part of ``accuracy.json``.
+
+    Parameters
+    ----------
+    adjusted : Adjusted
+    block : Block
+    photos : mapping of str to Photo
+        All photos, registered or not.
+    control : Control
+    level_sigma_deg : float
+
+    Returns
+    -------
+    dict
+        Residuals in metres are east, north, up of the survey's grid, adjusted less measured.
+    """
+    shots = {shot.name: shot for shot in block.shots}
+    scale, height_scale = _scale_sigmas(adjusted, block)
+    return {
+        "image_count": len(photos),
+        "registered_count": len(shots),
+        "images": _images(adjusted, block, photos),
+        "reprojection_error_px": adjusted.reprojection_error_px,
+        "pixel_sigma": adjusted.pixel_sigma,
+        "cameras": {name: _camera(adjusted, name) for name in block.cameras},
+        "position_offset_m": adjusted.position_offset.tolist(),
+        "position_drift_m": adjusted.position_drift.tolist(),
+        "position_rmse_m": _rmse(adjusted.position_residuals),
+        "control_points": [
+            {"name": point.name, "residual_m": (xyz - point.local(block.frame)).tolist()}
+            for point, xyz in zip(control.control_points, adjusted.control_xyz, strict=True)
+        ],
+        **_check_points(block, control, shots),
+        "level_sigma_deg": level_sigma_deg,
+        "horizontal_scale_sigma": scale,
+        "height_scale_sigma": height_scale,
+        # A volume grows with two horizontal scales and one vertical.
+        "scale_sigma": (2.0 * scale + height_scale) / 3.0,
+        "vertical_sigma_m": adjusted.functional_sigma(_mean_height(block)),
+        "block_deformation": _deformation(adjusted, block),
+    }
+
+
+def _images(adjusted: Adjusted, block: Block, photos: Mapping[str, Photo]) -> list[dict[str, Any]]:
+    ties = block.tie_points
+    residuals = dict(
+        zip(
+            adjusted.positions.shot_index.tolist(),
+            adjusted.position_residuals.tolist(),
+            strict=True,
+        )
+    )
+    count = np.bincount(ties.shot_index, minlength=len(block.shots))
+    registered = {
+        shot.name: {
+            "name": shot.name,
+            "registered": True,
+            "tie_points": int(count[index]),
+            "position_residual_m": residuals.get(index),
+        }
+        for index, shot in enumerate(block.shots)
+    }
+    missing = {"registered": False, "tie_points": 0, "position_residual_m": None}
+    return [registered.get(name, {"name": name, **missing}) for name in sorted(photos)]
+
+
+def _camera(adjusted: Adjusted, name: str) -> dict[str, float]:
+    camera = adjusted.cameras[name]
+    sigmas = adjusted.camera_sigma(name)
+    values = {key: float(getattr(camera, key)) for key in sigmas}
+    return {**values, **{f"{key}_sigma": value for key, value in sigmas.items()}}
+
+
+def _check_points(block: Block, control: Control, shots: Mapping[str, Any]) -> dict[str, Any]:
+    """Errors of the points that took no part, and their root mean square."""
+    found = []
+    for point in control.check_points:
+        xyz = locate(point, block.cameras, shots)
+        if xyz is not None:
+            error = (xyz - point.local(block.frame)).tolist()
+            found.append({"name": point.name, "error_m": error})
+    rmse = _rmse(np.array([item["error_m"] for item in found]).reshape(-1, 3))
+    return {"check_points": found, "check_point_rmse_m": rmse}
+
+
+def _rmse(residuals: Array) -> dict[str, float] | None:
+    if not len(residuals):
+        return None
+    horizontal = float(np.sqrt(np.mean(np.sum(residuals[:, :2] ** 2, axis=1))))
+    return {"horizontal": horizontal, "vertical": float(np.sqrt(np.mean(residuals[:, 2] ** 2)))}
+
+
+def _mean_height(block: Block) -> Array:
+    weight = np.zeros_like(block.tie_points.points)
+    weight[:, 2] = 1.0 / len(weight)
+    return weight
+
+
+def _scale_sigmas(adjusted: Adjusted, block: Block) -> tuple[float, float]:
+    """Relative sigmas of horizontal distances and of height differences.
+
+    A height over a flat flight is base times focal length over parallax: what the focal length
+    does not know, heights do not know either.
+    """
+    offset = block.tie_points.points - block.tie_points.points.mean(axis=0)
+    offset[:, 2] = 0.0
+    horizontal = adjusted.functional_sigma(offset / np.sum(offset**2))
+    lens = max(
+        adjusted.camera_sigma(name)["focal_px"] / camera.focal_px
+        for name, camera in adjusted.cameras.items()
+    )
+    return horizontal, float(np.hypot(horizontal, lens))
+
+
+def _deformation(adjusted: Adjusted, block: Block) -> list[dict[str, float]]:
+    """How well a spot's height above its surroundings is known, by the size of the spot.
+
+    This is the bending that all depth maps share, so that no comparison between them shows it.
+    """
+    points = block.tie_points.points
+    extent = float(np.ptp(np.quantile(points[:, :2], [0.05, 0.95], axis=0), axis=0).mean())
+    places = _spread_places(points[:, :2])
+    found = []
+    for part in _PARTS:
+        radius = part * extent
+        sigmas = [
+            adjusted.functional_sigma(weight)
+            for place in places
+            if (weight := _spot(points, place, radius)) is not None
+        ]
+        if sigmas:
+            rms = float(np.sqrt(np.mean(np.square(sigmas))))
+            found.append({"sigma_m": rms, "range_m": 2.0 * radius})
+    return found
+
+
+def _spread_places(plan: Array) -> Array:
+    """Places far from each other inside the site (farthest point sampling)."""
+    low, high = np.quantile(plan, [0.15, 0.85], axis=0)
+    inner = plan[np.all((plan > low) & (plan < high), axis=1)]
+    if not len(inner):
+        return inner
+    chosen = [inner[np.argmin(np.linalg.norm(inner - inner.mean(axis=0), axis=1))]]
+    for _ in range(_PLACES - 1):
+        distance = np.min([np.linalg.norm(inner - place, axis=1) for place in chosen], axis=0)
+        chosen.append(inner[np.argmax(distance)])
+    return np.array(chosen)
+
+
+def _spot(points: Array, place: Array, radius: float) -> Array | None:
+    """Coefficients of the mean height of a disc less that of the ring around it."""
+    distance = np.linalg.norm(points[:, :2] - place, axis=1)
+    disc = distance < radius
+    ring = (distance >= radius) & (distance < 2.0 * radius)
+    if disc.sum() < _LEAST_POINTS or ring.sum() < _LEAST_POINTS:
+        return None
+    weight = np.zeros_like(points)
+    weight[:, 2] = disc / disc.sum() - ring / ring.sum()
+    return weight
