@@ -468,4 +468,4 @@ def load(folder: Path) -> Georeferenced:
     )
 
 
-GEOREFERENCE = Stage("georeference", 1, 3.0, run, load)
+GEOREFERENCE = Stage("georeference", 1, 0.3, run, load)

@@ -1,0 +1,96 @@
+"""``python -m reconstruction PHOTOS SURVEY``: make a survey of a flight."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from reconstruction.errors import Cancelled, ReconstructionError
+from reconstruction.options import QUALITIES, Options
+from reconstruction.pipeline import Request, reconstruct
+from reconstruction.sfm import ENGINES
+
+_EXIT_REFUSED = 2
+_EXIT_CANCELLED = 130
+
+
+class Meter:
+    """Prints stage, percentage and remaining time: in place on a terminal, else now and then."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._begun: float | None = None
+        self._printed = 0.0
+        self._stage = ""
+
+    def __call__(self, stage: str, fraction: float, message: str) -> None:
+        """Report progress."""
+        now = time.monotonic()
+        if self._begun is None or "done before" in message:
+            # What an earlier run had done says nothing about this one's speed.
+            self._started, self._begun = now, fraction
+        terminal = sys.stderr.isatty()
+        if stage == self._stage and now - self._printed < (0.1 if terminal else 5.0):
+            return
+        self._printed, self._stage = now, stage
+        line = f"{fraction:4.0%}  {stage:<13} {message}{self._remaining(now, fraction)}"
+        print(
+            f"\r\033[K{line}" if terminal else line, end="" if terminal else "\n", file=sys.stderr
+        )
+        sys.stderr.flush()
+
+    def _remaining(self, now: float, fraction: float) -> str:
+        done = fraction - (self._begun or 0.0)
+        if done < 0.02:
+            return ""
+        seconds = (now - self._started) * (1.0 - fraction) / done
+        return f"  (about {seconds // 60:.0f} min {seconds % 60:02.0f} s left)"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m reconstruction", description=__doc__)
+    parser.add_argument("photos", type=Path, metavar="PHOTOS", help="folder of photos")
+    parser.add_argument("survey", type=Path, metavar="SURVEY", help="folder to write or resume")
+    parser.add_argument("--gcp", type=Path, metavar="FILE", help="ground control points")
+    parser.add_argument("--geo", type=Path, metavar="FILE", help="positions of the photos")
+    parser.add_argument("--quality", choices=QUALITIES, default="standard")
+    parser.add_argument("--engine", choices=ENGINES, default="colmap")
+    parser.add_argument("--crs", type=int, metavar="EPSG", help="projected CRS in metres")
+    parser.add_argument("--jobs", type=int, metavar="N", default=os.cpu_count() or 1)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    chosen = _parser().parse_args(arguments)
+    cancelled = threading.Event()
+
+    def stop(number: int, frame: Any) -> None:
+        print("\nStopping; the same command resumes. Again to stop at once.", file=sys.stderr)
+        cancelled.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        options = Options(chosen.quality, chosen.engine, chosen.crs)
+        request = Request(chosen.photos, chosen.survey, options, chosen.gcp, chosen.geo)
+        written = reconstruct(request, max(1, chosen.jobs), Meter(), cancelled)
+    except (Cancelled, KeyboardInterrupt):
+        print("\nStopped. The same command resumes where it was.", file=sys.stderr)
+        return _EXIT_CANCELLED
+    except ReconstructionError as error:
+        print(f"\n{error.reason}\n→ {error.hint}", file=sys.stderr)
+        return _EXIT_REFUSED
+    print(f"\n{written}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
