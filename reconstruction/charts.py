@@ -77,9 +77,9 @@ def lay_out(points: Array, faces: Index, texel_m: float, limit_texels: int) -> A
     side = _sides(points, faces, texel_m)
     chart, chart_side = _charts(points, faces, side, texel_m)
     corner, corner_of = np.unique(
-        np.column_stack((np.repeat(chart, 3), faces.ravel())), axis=0, return_inverse=True
+        np.repeat(chart, 3) * len(points) + faces.ravel(), return_inverse=True
     )
-    corner_chart, point_index = corner.T
+    corner_chart, point_index = np.divmod(corner, len(points))
     plane = _on_planes(points[point_index], chart_side[corner_chart])
     low = np.full((len(chart_side), 2), np.inf)
     high = np.full((len(chart_side), 2), -np.inf)
@@ -154,10 +154,8 @@ def _charts(points: Array, faces: Index, side: Index, texel_m: float) -> tuple[I
         return chart, np.array([-1])
     centre = points[faces[steep]].mean(axis=1) - points.min(axis=0)
     piece = (centre[:, :2] // (_PIECE_TEXELS * texel_m)).astype(np.int64)
-    key = np.column_stack((side[steep], piece))
-    _, label = np.unique(key, axis=0, return_inverse=True)
     labels = np.full(len(faces), -1, dtype=np.int64)
-    labels[steep] = label.ravel()
+    labels[steep] = (piece[:, 0] * (piece[:, 1].max() + 1) + piece[:, 1]) * 4 + side[steep]
     group = _connected(_neighbours(faces), labels)[steep]
     _, first, number = np.unique(group, return_index=True, return_inverse=True)
     chart_side = side[steep][first]

@@ -414,26 +414,33 @@ def _weight(labels, label, r, c):  # type: ignore[no-untyped-def]
 
 def _finish(total: Float32) -> Image:
     """Colours from sums of weighted colours; the empty texels continue those near them."""
-    known = (total[..., 3] > 0.0).astype(np.float32)
-    colour = (total[..., :3] / np.maximum(total[..., 3:], 1e-6)).astype(np.float32)
-    mean = (colour.sum(axis=(0, 1)) / max(float(known.sum()), 1.0)).astype(np.float32)
-    colour = _continued(colour, known, mean, _CONTINUED_LEVELS)
-    return np.clip(colour + 0.5, 0.0, 255.0).astype(np.uint8)
+    levels = [_normalize(total)]
+    for _ in range(_CONTINUED_LEVELS):
+        rows, cols = levels[-1].shape[:2]
+        half = ((cols + 1) // 2, (rows + 1) // 2)
+        levels.append(_normalize(cv2.resize(levels[-1], half, interpolation=cv2.INTER_AREA)))
+    widest = levels[-1]
+    seen = widest[..., 3] > 0.0
+    widest[~seen] = widest[seen].mean(axis=0) if seen.any() else 0.0
+    for fine, coarse in zip(levels[-2::-1], levels[:0:-1], strict=True):
+        _fill(fine, coarse)
+    return cv2.convertScaleAbs(levels[0][..., :3]).astype(np.uint8, copy=False)
 
 
-def _continued(colour: Float32, known: Float32, mean: Float32, levels: int) -> Float32:
-    """Colours where ``known`` is 0, from averages of the known ones, twice as wide at each level;
-    the mean colour where even the widest know nothing.
-    """
-    rows, cols = known.shape
-    if known.all():
-        return colour
-    if levels == 0 or min(rows, cols) < 2:
-        return np.where(known[..., None] > 0.0, colour, mean)
-    half = ((cols + 1) // 2, (rows + 1) // 2)
-    mass = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
-    sums = cv2.resize(colour * known[..., None], half, interpolation=cv2.INTER_AREA)
-    wider = (sums / np.maximum(mass, 1e-6)[..., None]).astype(np.float32)
-    wider = _continued(wider, (mass > 0.0).astype(np.float32), mean, levels - 1)
-    back = cv2.resize(wider, (cols, rows), interpolation=cv2.INTER_LINEAR)
-    return np.where(known[..., None] > 0.0, colour, back).astype(np.float32)
+@njit(cache=True, nogil=True)
+def _normalize(sums):  # type: ignore[no-untyped-def]
+    """Weighted sums, divided by their weights in place; empty texels stay zero."""
+    for row in range(sums.shape[0]):
+        for col in range(sums.shape[1]):
+            if sums[row, col, 3] > 0.0:
+                sums[row, col] /= sums[row, col, 3]
+    return sums
+
+
+@njit(cache=True, nogil=True)
+def _fill(fine, coarse):  # type: ignore[no-untyped-def]
+    """Give empty texels the colour of the wider average they lie in."""
+    for row in range(fine.shape[0]):
+        for col in range(fine.shape[1]):
+            if fine[row, col, 3] == 0.0:
+                fine[row, col] = coarse[row // 2, col // 2]
