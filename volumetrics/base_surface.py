@@ -94,7 +94,7 @@ class Plane:
 
     def fit(self, grid: Grid, samples: ToeSamples, noise: DsmNoise) -> BaseSurface:
         """Fit the plane; see `BaseMethod`."""
-        plane = fit_plane(samples.position_m, samples.elevation_m)
+        plane = fit_toe_plane(samples)
         x, y = grid.x_m() - plane.centre_m[0], grid.y_m() - plane.centre_m[1]
         height, east, north = plane.coefficients
         elevation = height + east * x[None, :] + north * y[:, None]
@@ -163,9 +163,13 @@ def fit_plane(position_m: Array, elevation_m: Array) -> PlaneFit:
     Raises
     ------
     BaseError
-        When the samples are too few or lie along one line.
+        When the samples are too few.
     """
-    _check_spread(position_m)
+    if len(position_m) < _MIN_SAMPLES:
+        raise BaseError(
+            f"Only {len(position_m)} ground samples were found beside the toe.",
+            "Draw the toe on visible ground, mark fewer edges as wall, or use a fixed elevation.",
+        )
     centre = position_m.mean(axis=0)
     design = np.column_stack((np.ones(len(position_m)), position_m - centre))
     weight = np.ones(len(position_m))
@@ -184,12 +188,17 @@ def fit_plane(position_m: Array, elevation_m: Array) -> PlaneFit:
     return PlaneFit(centre, coefficients, shares, sigma, float(np.mean(weight > 0.0)))
 
 
-def _check_spread(position_m: Array) -> None:
-    if len(position_m) < _MIN_SAMPLES:
-        raise BaseError(
-            f"Only {len(position_m)} ground samples were found beside the toe.",
-            "Draw the toe on visible ground, mark fewer edges as wall, or use a fixed elevation.",
-        )
+def fit_toe_plane(samples: ToeSamples) -> PlaneFit:
+    """Fit a plane to the ground along a toe.
+
+    Raises
+    ------
+    BaseError
+        When the samples are too few or lie along one line.
+    """
+    plane = fit_plane(samples.position_m, samples.elevation_m)
+    # One position a piece: samples nearer to and farther from one straight edge give no slope.
+    position_m = thin(samples, samples.elevation_m.size)[0]
     spread = np.linalg.svd(position_m - position_m.mean(axis=0), compute_uv=False)
     if spread[1] < _MIN_WIDTH_SHARE * spread[0]:
         raise BaseError(
@@ -198,6 +207,7 @@ def _check_spread(position_m: Array) -> None:
             "Draw the toe around the pile, mark fewer edges as wall, or use the base 'average', "
             "'lowest' or a fixed elevation.",
         )
+    return plane
 
 
 def _solve(design: Array, weight: Array) -> Array:

@@ -1,6 +1,6 @@
 """Bases that follow the toe up and down: triangles between toe points, or a thin plate over them.
 
-Both pass through means of neighbouring toe samples. Where the toe gives no ground (walls, holes),
+Both follow means of neighbouring toe samples. Where the toe gives no ground (walls, holes),
 the plane through the rest stands in for it.
 """
 
@@ -14,13 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay
 
-from volumetrics.base_surface import BaseSurface, fit_plane, thin
+from volumetrics.base_surface import BaseSurface, fit_toe_plane, thin
 from volumetrics.grid import Array, Grid
 from volumetrics.noise import DsmNoise
 from volumetrics.toe import ToeSamples
 
 _TIN_POINTS = 400
-_PLATE_POINTS = 150
+_PLATE_POINTS = 80
+# Smoothing per point, for a toe of unit size: waves down to an eighth of the toe are followed.
+# An exact plate turns the noise between neighbouring points into slopes across the toe, and those
+# into a volume several times less certain.
+_PLATE_SMOOTHING = 1.25e-4
 _PLATE_NODES = 40
 
 
@@ -32,7 +36,7 @@ class Triangulated:
 
     def fit(self, grid: Grid, samples: ToeSamples, noise: DsmNoise) -> BaseSurface:
         """Fit the triangles; see `volumetrics.base_surface.BaseMethod`."""
-        plane = fit_plane(samples.position_m, samples.elevation_m)
+        plane = fit_toe_plane(samples)
         position, elevation, group = thin(samples, _TIN_POINTS)
         # The plane carries the corners of the grid, so that every cell lies in some triangle.
         corners = _corners(grid)
@@ -132,7 +136,7 @@ def _moments(
 
 @dataclass(frozen=True)
 class Smooth:
-    """The thin plate of least bending through the points of the toe.
+    """The thin plate of least bending near the points of the toe.
 
     References
     ----------
@@ -143,7 +147,7 @@ class Smooth:
 
     def fit(self, grid: Grid, samples: ToeSamples, noise: DsmNoise) -> BaseSurface:
         """Fit the plate; see `volumetrics.base_surface.BaseMethod`."""
-        plane = fit_plane(samples.position_m, samples.elevation_m)
+        plane = fit_toe_plane(samples)
         position, elevation, group = thin(samples, _PLATE_POINTS)
         x_node, y_node = _nodes(grid.x_m()), _nodes(grid.y_m()[::-1])[::-1]
         node = np.column_stack([axis.ravel() for axis in np.meshgrid(x_node, y_node)])
@@ -181,12 +185,13 @@ def _interpolation(at: Array, nodes: Array) -> Array:
 
 
 def _plate(position: Array, target: Array) -> Array:
-    """Thin-plate interpolation matrix from points (n, 2) to targets (m, 2), shape (m, n)."""
+    """Smoothing thin-plate matrix from points (n, 2) to targets (m, 2), shape (m, n)."""
     scale = float(np.abs(position).max())
     position, target = position / scale, target / scale
     count = len(position)
     system = np.zeros((count + 3, count + 3))
     system[:count, :count] = _kernel(position, position)
+    system[np.arange(count), np.arange(count)] += _PLATE_SMOOTHING * count
     system[:count, count] = system[count, :count] = 1.0
     system[:count, count + 1 :] = position
     system[count + 1 :, :count] = position.T

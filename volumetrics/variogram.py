@@ -128,8 +128,8 @@ def variogram(
     lag = np.bincount(number[chosen], weights=(distance * pairs)[chosen], minlength=len(edges))
     half = np.bincount(number[chosen], weights=gamma[chosen], minlength=len(edges))
     kept = count > 0.0
-    count = count[kept].astype(np.float64)
-    return lag[kept] / count * step_m, half[kept] / count, count
+    weight: Array = count[kept].astype(np.float64)
+    return lag[kept] / weight * step_m, half[kept] / weight, weight
 
 
 def fit_components(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numba
 import numpy as np
 import rasterio.fill
+import shapely
 from scipy import ndimage, spatial
 
 from volumetrics.base_surface import BaseMethod, BaseSurface, Plane
@@ -163,7 +164,8 @@ def measure(
     samples = sample_ground(toe, line, grid)
     base = (method or Plane()).fit(grid, samples, accuracy.noise)
     cell_areas = fraction * (toe.area_m2 / fraction.sum())
-    elevation, hole_sigmas = _bridge_holes(grid, cell_areas)
+    surface = grid.with_elevation(_clear_walls(grid, toe, fraction))
+    elevation, hole_sigmas = _bridge_holes(surface, cell_areas)
     fill, cut, top, rectified, fill_load, cut_load = _sum_heights(
         elevation, base.elevation_m, cell_areas, np.sqrt(3.0) * accuracy.noise.sigma_m
     )
@@ -203,6 +205,27 @@ def _coverage(grid: Grid, toe: Toe, fraction: Array, min_coverage: float) -> flo
             "Fly the pile again, or draw the toe around the part that the survey shows.",
         )
     return min(seen, 1.0)
+
+
+def _clear_walls(grid: Grid, toe: Toe, fraction: Array) -> Array:
+    """Elevations without the wall in cells that a toe cuts along a wall.
+
+    The centre of such a cell may lie on the wall; the pile's part of it then takes the elevation
+    of the nearest cell of the pile.
+    """
+    if toe.walls is None:
+        return grid.elevation_m
+    row, col = np.nonzero((fraction > 0.0) & (fraction < 1.0))
+    centre = shapely.points(grid.x_m()[col], grid.y_m()[row])
+    on_wall = shapely.dwithin(centre, toe.walls, 0.75 * grid.cell_size_m)
+    on_wall &= ~shapely.contains(toe.polygon, centre)
+    is_pile = fraction > 0.0
+    is_pile[row[on_wall], col[on_wall]] = False
+    nearest = ndimage.distance_transform_edt(~is_pile, return_distances=False, return_indices=True)
+    elevation = grid.elevation_m.copy()
+    at = (row[on_wall], col[on_wall])
+    elevation[at] = grid.elevation_m[nearest[0][at], nearest[1][at]]
+    return elevation
 
 
 def _bridge_holes(grid: Grid, cell_areas: Array) -> tuple[Array, Array]:
@@ -345,7 +368,9 @@ def _toe_motion(sums: _Sums, fill_toe: Array, cut_toe: Array, sigma_m: float) ->
         return np.zeros((2, 2))
     grid, line, samples = sums.grid, sums.line, sums.samples
     height = sums.grid.elevation_m - sums.base.elevation_m
-    on_line = np.nan_to_num(grid.stencil(line.middle_m).sample(height)) * line.length_m
+    # A cell inside: on the line itself a wall would be sampled with the pile.
+    inside = line.middle_m - grid.cell_size_m * line.normal
+    on_line = np.nan_to_num(grid.stencil(inside).sample(height)) * line.length_m
     step_m = max(grid.cell_size_m, sigma_m)
     step = step_m * line.normal[samples.piece]
     outer = grid.stencil(samples.position_m + step).sample(height)
