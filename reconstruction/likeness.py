@@ -116,18 +116,27 @@ def _partners(
 ) -> NDArray[np.intp]:
     """The photos of a shortlist with the most features in common."""
     index, shortlist, features, count = shard
-    matches = np.array([_common(features[index], features[other]) for other in shortlist])
+    listed = [features[other] for other in shortlist]
+    ends = np.cumsum([len(descriptors) for descriptors in listed])
+    product = features[index] @ np.concatenate(listed).T
+    parts = np.split(product, ends[:-1], axis=1)
+    matches = np.array([_common(part) for part in parts])
     order = np.argsort(-matches, kind="stable")[:count]
     order = order[(matches[order] >= _LEAST_MATCHES) | (np.arange(len(order)) < _LEAST_PARTNERS)]
     return np.column_stack((np.full(len(order), index), shortlist[order])).astype(np.intp)
 
 
-def _common(first: Descriptors, second: Descriptors) -> int:
-    """Number of features whose nearest partner is clearly nearer than the next."""
-    if not len(first) or len(second) < 2:
+def _common(product: Descriptors) -> int:
+    """Number of features whose nearest partner is clearly nearer than the next.
+
+    Parameters
+    ----------
+    product : ndarray, shape (n, m)
+        Scalar products of the unit vectors of two photos; changed.
+    """
+    if not len(product) or product.shape[1] < 2:
         return 0
-    product = first @ second.T
-    rows = np.arange(len(first))
+    rows = np.arange(len(product))
     nearest = np.argmax(product, axis=1)
     best = product[rows, nearest]
     product[rows, nearest] = -1.0

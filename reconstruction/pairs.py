@@ -29,6 +29,10 @@ _ACROSS_LAYERS = 3
 _LAYER_RATIO = 1.25
 _LONG_EDGE = 3.0
 _SEQUENCE = 2
+_LEAST_SPREAD_M = 1.0
+_LEAST_PLACED = 3
+# Two searches with two thirds of the neighbours each find more than one with all of them.
+_SHARED_SEARCH = 2.0 / 3.0
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,10 @@ class PairList:
 def choose_pairs(photos: tuple[Photo, ...], options: PairOptions, run: Run) -> PairList:
     """Pairs of photos that probably show the same ground.
 
-    Photos with plausible positions are paired by the overlap of their footprints; the others
-    with the photos that look alike, or with all of them in a small flight. Photos taken one
-    after the other are always paired, since a position may be wrong.
+    Photos with plausible positions are paired by the overlap of their footprints. Where the
+    height is not known, neither is the footprint: there nearness and likeness share the search.
+    Photos without a position are paired with those that look alike, or with all in a small
+    flight. Photos taken one after the other are always paired, since a position may be wrong.
 
     Parameters
     ----------
@@ -89,26 +94,46 @@ def choose_pairs(photos: tuple[Photo, ...], options: PairOptions, run: Run) -> P
     PairList
     """
     layout = lay_out(photos)
-    placed = np.flatnonzero(layout.placed)
-    if layout.spread_m < 1.0 or len(placed) < 3:
-        placed = placed[:0]
-    lost = np.setdiff1d(np.arange(len(photos)), placed)
-    found = [sequence_pairs(photos, _SEQUENCE), spatial_pairs(layout, placed, options.neighbours)]
-    notes = []
-    if len(lost):
-        found.append(_pairs_of_lost(photos, lost, options.neighbours, run))
-        notes.append(f"{len(lost)} photos without a usable position were paired by likeness")
+    placed = layout.placed & (layout.spread_m >= _LEAST_SPREAD_M)
+    if placed.sum() < _LEAST_PLACED:
+        placed[:] = False
+    blind = placed & np.isnan(layout.gsd_m)
+    half = round(_SHARED_SEARCH * options.neighbours)
+    near = half if 2 * blind.sum() > placed.sum() else options.neighbours
+    found = [
+        sequence_pairs(photos, _SEQUENCE),
+        spatial_pairs(layout, np.flatnonzero(placed), near),
+        _lost_pairs(photos, np.flatnonzero(~placed), options.neighbours, run.part(0.0, 0.5)),
+        _alike(photos, np.flatnonzero(blind), half, run.part(0.5, 1.0)),
+    ]
     names = [photo.name for photo in photos]
     both = {tuple(sorted((names[a], names[b]))) for a, b in np.concatenate(found) if a != b}
-    return PairList(tuple(sorted((a, b) for a, b in both)), tuple(notes))
+    return PairList(tuple(sorted((a, b) for a, b in both)), _notes(placed, blind))
 
 
-def _pairs_of_lost(
+def _notes(placed: NDArray[np.bool_], blind: NDArray[np.bool_]) -> tuple[str, ...]:
+    notes = []
+    if not placed.all():
+        count = np.sum(~placed)
+        notes.append(f"{count} photos without a usable position were paired by likeness")
+    if blind.any():
+        count = blind.sum()
+        notes.append(f"{count} photos of unknown height were paired by position and by likeness")
+    return tuple(notes)
+
+
+def _lost_pairs(
     photos: tuple[Photo, ...], lost: NDArray[np.intp], neighbours: int, run: Run
 ) -> Pairs:
     if len(photos) <= _EXHAUSTIVE_UP_TO:
         return _all_with(lost, len(photos))
-    return alike_pairs([photo.path for photo in photos], lost, neighbours, run)
+    return _alike(photos, lost, neighbours, run)
+
+
+def _alike(photos: tuple[Photo, ...], some: NDArray[np.intp], neighbours: int, run: Run) -> Pairs:
+    if not len(some):
+        return _as_pairs([])
+    return alike_pairs([photo.path for photo in photos], some, neighbours, run)
 
 
 def _all_with(some: NDArray[np.intp], count: int) -> Pairs:
