@@ -128,11 +128,11 @@ def extract(path: Path, options: FeatureOptions) -> Features:
     factor = max(1.0, max(image.shape) / options.image_size_px)
     if factor > 1.0:
         size = round(image.shape[1] / factor), round(image.shape[0] / factor)
-        scale = np.float32([image.shape[1] / size[0], image.shape[0] / size[1]])
+        scale = np.array([image.shape[1] / size[0], image.shape[0] / size[1]], np.float32)
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     else:
-        scale = np.float32([1.0, 1.0])
-    space = sift.pyramid(image, _OCTAVES)
+        scale = np.ones(2, np.float32)
+    space = sift.pyramid(np.asarray(image, dtype=np.uint8), _OCTAVES)
     found = sift.detect(space, _LEAST_CONTRAST)
     chosen = found.take(spread(found.xy, found.response, image.shape, options.feature_count))
     descriptors = sift.describe(space, chosen)

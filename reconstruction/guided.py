@@ -206,7 +206,7 @@ def _nearest_on_line(  # type: ignore[no-untyped-def]  # noqa: C901
 
 
 @njit(cache=True, nogil=True)
-def _distance2(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> int:
+def _distance2(first, second):  # type: ignore[no-untyped-def]
     total = np.int32(0)
     for k in range(first.shape[0]):
         difference = np.int32(first[k]) - np.int32(second[k])

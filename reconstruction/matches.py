@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from reconstruction.features import FeatureFiles, Features
 from reconstruction.photo import Photo

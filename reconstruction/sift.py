@@ -26,7 +26,8 @@ DESCRIPTOR_LENGTH = 128
 
 _LAYERS = 3  # scales an octave
 _SIGMA = 1.6  # blur of the first layer
-_CAMERA_SIGMA = 0.5  # blur that a photo has anyway
+_FIRST_SIGMA = np.sqrt(_SIGMA**2 - 0.5**2)  # a photo has a blur of about half a pixel itself
+_BLUR_REACH = 3.0  # sigmas
 _BORDER = 5
 _EDGE_RATIO = 10.0
 _ORIENTATION_BINS = 36
@@ -57,7 +58,13 @@ class Keypoints(NamedTuple):
 
     def take(self, index: NDArray[np.intp]) -> Keypoints:
         """A selection, in the order of ``index``."""
-        return Keypoints(*(values[index] for values in self))
+        return Keypoints(
+            self.xy[index],
+            self.sigma[index],
+            self.response[index],
+            self.octave[index],
+            self.layer[index],
+        )
 
 
 def pyramid(image: NDArray[np.uint8], octaves: int) -> list[Image]:
@@ -75,8 +82,7 @@ def pyramid(image: NDArray[np.uint8], octaves: int) -> list[Image]:
     """
     sigmas = _SIGMA * 2.0 ** (np.arange(_LAYERS + 3) / _LAYERS)
     increments = np.sqrt(np.diff(sigmas**2))
-    first = image.astype(np.float32) / np.float32(255.0)
-    first = cv2.GaussianBlur(first, (0, 0), float(np.sqrt(_SIGMA**2 - _CAMERA_SIGMA**2)))
+    first = _blur(image.astype(np.float32) / np.float32(255.0), _FIRST_SIGMA)
     space: list[Image] = []
     for _ in range(octaves):
         if min(first.shape) < _MIN_SIZE:
@@ -84,10 +90,16 @@ def pyramid(image: NDArray[np.uint8], octaves: int) -> list[Image]:
         stack = np.empty((_LAYERS + 3, *first.shape), dtype=np.float32)
         stack[0] = first
         for layer, sigma in enumerate(increments):
-            cv2.GaussianBlur(stack[layer], (0, 0), float(sigma), dst=stack[layer + 1])
+            stack[layer + 1] = _blur(stack[layer], sigma)
         space.append(stack)
         first = np.ascontiguousarray(stack[_LAYERS, ::2, ::2])
     return space
+
+
+def _blur(image: Image, sigma: float) -> Image:
+    radius = int(np.ceil(_BLUR_REACH * sigma))
+    blurred = cv2.GaussianBlur(image, (2 * radius + 1, 2 * radius + 1), float(sigma))
+    return np.asarray(blurred, dtype=np.float32)
 
 
 def detect(space: list[Image], contrast: float) -> Keypoints:

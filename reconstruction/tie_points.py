@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse
@@ -42,12 +43,7 @@ def densify(model: SparseModel, features: FeatureFiles, band: float, run: Run) -
     size_px = max(max(camera.width_px, camera.height_px) for camera in model.cameras.values())
     pairs = guided.match(model, features, partners(model), band * size_px, run)
     found = [features.features(shot.name) for shot in model.shots]
-    return replace_tie_points(model, intersect(model.cameras, model.shots, found, pairs, band))
-
-
-def replace_tie_points(model: SparseModel, ties: TiePoints) -> SparseModel:
-    """The model with other tie points."""
-    return SparseModel(model.cameras, model.shots, ties, model.notes)
+    return replace(model, tie_points=intersect(model.cameras, model.shots, found, pairs, band))
 
 
 def partners(model: SparseModel) -> list[tuple[int, int]]:

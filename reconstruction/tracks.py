@@ -121,7 +121,7 @@ def _share_photo(first: int, second: int, ring: NDArray[np.int64], photo_of: Int
 
 
 def select(
-    tracks: Tracks, xy: Sequence[NDArray[np.float32]], sizes: Sequence[tuple[int, int]], count: int
+    tracks: Tracks, xy: Sequence[NDArray[np.floating]], sizes: Sequence[tuple[int, int]], count: int
 ) -> NDArray[np.bool_]:
     """Which tracks to keep so that each photo has enough, long ones, all over the photo.
 

@@ -14,6 +14,7 @@ from reconstruction.camera import Camera, Shot
 Array = NDArray[np.float64]
 
 _ITERATIONS = 6
+_SINGULAR = 1e-12  # determinant, relative: rays that are parallel
 
 
 class Views(NamedTuple):
@@ -56,11 +57,11 @@ def undistort(camera: Camera, pixels: Array) -> Array:
     """
     offset = np.array([camera.cx_px, camera.cy_px])
     seen = (np.asarray(pixels, dtype=np.float64) - offset) / camera.focal_px
-    rays = seen.copy()
+    rays: Array = seen.copy()
     ones = np.ones(len(rays))
     for _ in range(8):
         bent = (camera.project(np.column_stack((rays, ones))) - offset) / camera.focal_px
-        rays += seen - bent
+        rays = rays + seen - bent
     return rays
 
 
@@ -128,7 +129,21 @@ def triangulate(
 
 @njit(cache=True, nogil=True)
 def _intersect(begin, end, shot, rays, rotation, centre, focal_px, good):  # type: ignore[no-untyped-def]
-    """Nearest point of the rays, then least squares of the pixel errors."""
+    """The point of least squared pixel errors, and whether there is one."""
+    point, solved = _middle(begin, end, shot, rays, rotation, centre, good)
+    for _ in range(_ITERATIONS):
+        if not solved:
+            break
+        step, solved = _step(point, begin, end, shot, rays, rotation, centre, focal_px, good)
+        point = point + step
+        if np.abs(step).max() < 1e-9 * np.abs(point - centre[shot[begin]]).max():
+            break
+    return point, solved
+
+
+@njit(cache=True, nogil=True)
+def _middle(begin, end, shot, rays, rotation, centre, good):  # type: ignore[no-untyped-def]
+    """The point nearest to all rays in space."""
     normal = np.zeros((3, 3))
     right = np.zeros(3)
     for row in range(begin, end):
@@ -139,35 +154,32 @@ def _intersect(begin, end, shot, rays, rotation, centre, focal_px, good):  # typ
             across = np.eye(3) - np.outer(direction, direction)
             normal += across
             right += across @ centre[shot[row]]
-    point = np.zeros(3)
-    if abs(np.linalg.det(normal)) < 1e-12:
-        return point, False
-    point = np.linalg.solve(normal, right)
-    for _ in range(_ITERATIONS):
-        normal[:] = 0.0
-        right[:] = 0.0
-        for row in range(begin, end):
-            if good[row]:
-                turn = rotation[shot[row]]
-                local = turn @ (point - centre[shot[row]])
-                if local[2] <= 0.0:
-                    return point, False
-                weight = (focal_px[shot[row]] / local[2]) ** 2
-                for axis in range(2):
-                    ratio = local[axis] / local[2]
-                    by_point = turn[axis] - ratio * turn[2]
-                    error = (rays[row, axis] - ratio) * local[2]
-                    for i in range(3):
-                        right[i] += weight * by_point[i] * error
-                        for j in range(3):
-                            normal[i, j] += weight * by_point[i] * by_point[j]
-        if abs(np.linalg.det(normal)) < 1e-12 * np.trace(normal) ** 3:
-            return point, False
-        step = np.linalg.solve(normal, right)
-        point = point + step
-        if np.abs(step).max() < 1e-9 * np.abs(point - centre[shot[begin]]).max():
-            break
-    return point, True
+    if abs(np.linalg.det(normal)) < _SINGULAR:
+        return right, False
+    return np.linalg.solve(normal, right), True
+
+
+@njit(cache=True, nogil=True)
+def _step(point, begin, end, shot, rays, rotation, centre, focal_px, good):  # type: ignore[no-untyped-def]
+    """One Gauss-Newton step, and whether the point is in front of its cameras and fixed."""
+    normal = np.zeros((3, 3))
+    right = np.zeros(3)
+    for row in range(begin, end):
+        if not good[row]:
+            continue
+        turn = rotation[shot[row]]
+        local = turn @ (point - centre[shot[row]])
+        if local[2] <= 0.0:
+            return right, False
+        weight = (focal_px[shot[row]] / local[2]) ** 2
+        for axis in range(2):
+            ratio = local[axis] / local[2]
+            by_point = turn[axis] - ratio * turn[2]
+            right += by_point * (weight * (rays[row, axis] - ratio) * local[2])
+            normal += weight * np.outer(by_point, by_point)
+    if abs(np.linalg.det(normal)) < _SINGULAR * np.trace(normal) ** 3:
+        return right, False
+    return np.linalg.solve(normal, right), True
 
 
 @njit(cache=True, nogil=True)

@@ -47,6 +47,7 @@ _FOCAL_RANGE = (0.25, 5.0)  # of the longer side
 # A focal length that moves more than this from the photo's metadata is a sign that the flight
 # cannot tell it (flat ground, level camera), not that the metadata are wrong.
 _FOCAL_TRUST = 0.05
+_CLEAR_GAIN = 0.97  # of the median error, that shows that an unknown focal length is seen
 
 
 def require() -> None:
@@ -102,22 +103,41 @@ def reconstruct(inputs: SfmInputs, folder: Path, run: Run) -> SparseModel:
 def _adjust(model: SparseModel, photos: tuple[Photo, ...], jobs: int) -> SparseModel:
     """Lens and poses from a part of the tie points, then all tie points again."""
     known = {photo.camera: photo.focal_px for photo in photos if photo.focal_px is not None}
-    chosen = tie_points.replace_tie_points(model, tie_points.thin(model, _ADJUSTED_A_PHOTO))
-    refined = refine(chosen, "RADIAL", focal=True, jobs=jobs)
-    wild = [
-        f"{name} ({known[name]:.0f} px, fitted {camera.focal_px:.0f} px)"
-        for name, camera in refined.cameras.items()
-        if name in known and abs(camera.focal_px / known[name] - 1.0) > _FOCAL_TRUST
-    ]
-    notes = model.notes
-    if wild:
-        refined = chosen
-        notes += (f"The photos alone do not tell the focal length of {', '.join(wild)}.",)
-    refined = refine(refined, "OPENCV", focal=False, jobs=jobs)
-    refined = replace(refined, tie_points=model.tie_points, notes=notes)
+    chosen = replace(model, tie_points=tie_points.thin(model, _ADJUSTED_A_PHOTO))
+    refined = refine(_with_focal(chosen, known, jobs), "OPENCV", focal=False, jobs=jobs)
+    refined = replace(refined, tie_points=model.tie_points)
     ties = tie_points.reintersect(refined.cameras, refined.shots, refined.tie_points, _MAX_ERROR)
     refined = replace(refined, tie_points=ties)
     return replace(refined, tie_points=tie_points.thin(refined, _PASSED_ON_A_PHOTO))
+
+
+def _with_focal(model: SparseModel, known: dict[str, float], jobs: int) -> SparseModel:
+    """Focal lengths from the photos, as far as these tell them.
+
+    Flat ground seen by a level camera fits every focal length with a height of its own.
+    """
+    known = {name: focal for name, focal in known.items() if name in model.cameras}
+    if 0 < len(known) < len(model.cameras):
+        # The known cameras tell the size of the ground, and that tells the others' focal length.
+        model = refine(model, "RADIAL", focal=True, held=known, jobs=jobs)
+    free = refine(model, "RADIAL", focal=True, jobs=jobs)
+    if known:
+        fitted = {name: free.cameras[name].focal_px for name in known}
+        told = all(abs(fitted[name] / known[name] - 1.0) < _FOCAL_TRUST for name in known)
+    else:
+        fixed = refine(model, "RADIAL", focal=False, jobs=jobs)
+        told = _median_error(free) < _CLEAR_GAIN * _median_error(fixed)
+    if told:
+        return free
+    names = ", ".join(
+        f"{name} ({camera.focal_px:.0f} px)" for name, camera in model.cameras.items()
+    )
+    note = f"These photos alone do not tell the focal length, so it stays as given: {names}."
+    return replace(model, notes=(*model.notes, note))
+
+
+def _median_error(model: SparseModel) -> float:
+    return float(np.median(tie_points.errors_px(model)))
 
 
 class _View(NamedTuple):
@@ -152,7 +172,9 @@ def _write_database(path: Path, inputs: SfmInputs, run: Run) -> None:
                 cameras[photo.camera] = _write_camera(database, photo)
             camera = cameras[photo.camera]
             image_id = _write_image(database, photo.name, camera, xy[index][features])
-            views[photo.name] = _View(image_id, camera, xy[index] + COLMAP_HALF_PX)
+            views[photo.name] = _View(
+                image_id, camera, xy[index].astype(np.float64) + COLMAP_HALF_PX
+            )
         geometries = run.map(partial(_geometry, views), inputs.matches.pairs, "Relative positions")
         at = {name: index for index, name in enumerate(names)}
         for pair, geometry in zip(inputs.matches.pairs, geometries, strict=True):
@@ -219,7 +241,7 @@ def _map(path: Path, inputs: SfmInputs, run: Run) -> tuple[Any, tuple[str, ...]]
     """The best model of both mappers, and what to say of it."""
     free_focal = any(photo.focal_px is None for photo in inputs.photos)
     run.progress(0.0, "Global mapping")
-    models = _global_models(path, free_focal, run.jobs)
+    models = _global_models(path, run.jobs)
     count = len(inputs.photos)
     if not models or not _is_good(max(models, key=_rank), count):
         run.progress(0.5, "Incremental mapping")
@@ -235,7 +257,7 @@ def _map(path: Path, inputs: SfmInputs, run: Run) -> tuple[Any, tuple[str, ...]]
     return best, tuple(_notes(best, inputs.photos))
 
 
-def _global_models(path: Path, free_focal: bool, jobs: int) -> list[Any]:
+def _global_models(path: Path, jobs: int) -> list[Any]:
     import pycolmap
 
     options = pycolmap.GlobalPipelineOptions()
@@ -243,7 +265,7 @@ def _global_models(path: Path, free_focal: bool, jobs: int) -> list[Any]:
     options.random_seed = _SEED
     options.image_path = ""  # else it would read all photos for their colours
     options.mapper.skip_retriangulation = True
-    options.mapper.bundle_adjustment.refine_focal_length = free_focal
+    options.mapper.bundle_adjustment.refine_focal_length = False
     options.mapper.bundle_adjustment.ceres.use_gpu = False
     options.mapper.global_positioning.use_gpu = False
     manager = pycolmap.ReconstructionManager()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -72,7 +73,9 @@ def _tie_points(model: Any, images: list[Any]) -> TiePoints:
     )
 
 
-def refine(model: SparseModel, lens: str, *, focal: bool, jobs: int) -> SparseModel:
+def refine(
+    model: SparseModel, lens: str, *, focal: bool, held: Collection[str] = (), jobs: int
+) -> SparseModel:
     """Bundle adjustment of poses, points and lens; the principal point stays.
 
     Parameters
@@ -82,7 +85,9 @@ def refine(model: SparseModel, lens: str, *, focal: bool, jobs: int) -> SparseMo
     lens : str
         COLMAP's lens model: ``RADIAL`` (k1, k2) or ``OPENCV`` (with p1, p2).
     focal : bool
-        Whether the focal length is free.
+        Whether focal lengths are free.
+    held : collection of str
+        Cameras whose lens stays as it is.
     jobs : int
         Threads.
 
@@ -109,17 +114,19 @@ def refine(model: SparseModel, lens: str, *, focal: bool, jobs: int) -> SparseMo
     config = pycolmap.BundleAdjustmentConfig()
     for image_id in colmap.images:
         config.add_image(image_id)
+    for name in held:
+        config.set_constant_cam_intrinsics(numbers[name])
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     pycolmap.create_default_bundle_adjuster(options, config, colmap).solve()
     cameras = {name: _to_camera(name, colmap.cameras[number]) for name, number in numbers.items()}
     shots = tuple(
         _to_shot(colmap.images[number], shot.camera) for number, shot in enumerate(model.shots, 1)
     )
-    points = np.array(
+    xyz = np.array(
         [colmap.points3D[number + 1].xyz for number in range(len(model.tie_points.points))]
     )
     return replace(
-        model, cameras=cameras, shots=shots, tie_points=replace(model.tie_points, points=points)
+        model, cameras=cameras, shots=shots, tie_points=replace(model.tie_points, points=xyz)
     )
 
 
@@ -136,9 +143,9 @@ def _to_colmap(model: SparseModel, lens: str, numbers: dict[str, int]) -> Any:
             camera.height_px,
         )
         centre = camera.cx_px + COLMAP_HALF_PX, camera.cy_px + COLMAP_HALF_PX
-        focal = (camera.focal_px,) * len(theirs.focal_length_idxs())
+        focals = (camera.focal_px,) * len(theirs.focal_length_idxs())
         bend = (camera.k1, camera.k2, camera.p1, camera.p2)[: len(theirs.extra_params_idxs())]
-        theirs.params = np.array([*focal, *centre, *bend])
+        theirs.params = [*focals, *centre, *bend]
         colmap.add_camera_with_trivial_rig(theirs)
     ties = model.tie_points
     slot = np.empty(len(ties.shot_index), np.int64)
