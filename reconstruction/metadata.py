@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from PIL import Image
+from PIL.ExifTags import TAGS
 
 from reconstruction.photo import Position
 from reconstruction.sensors import sensor_width_mm
@@ -124,8 +125,6 @@ def read_xmp(packet: object) -> dict[str, str]:
 
 def _exif(image: Image.Image) -> tuple[Tags, Tags, Tags]:
     """Main, EXIF and GPS tags by name, by name and by number; empty where damaged."""
-    from PIL.ExifTags import TAGS
-
     try:
         raw = image.getexif()
         main = {TAGS.get(key, key): value for key, value in raw.items()}
