@@ -38,7 +38,8 @@ class FusedCells:
     rgb : ndarray of uint8, shape (rows, cols, 3)
     noise_m : ndarray of float32, shape (rows, cols)
         A sample of the elevation's noise: what pairs within the one half of the photos give
-        minus what those within the other half give, scaled to the variance of their mean; NaN where one half has none.
+        minus what those within the other half give, scaled to the variance of
+        the elevation; NaN where one half has none.
     """
 
     elevation_m: Layer

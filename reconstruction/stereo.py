@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +19,10 @@ _CONTRAST_WINDOW_PX = 25
 # Grey levels: what camera noise and compression alone would give in a blank picture.
 _NOISE_FLOOR = 2.0
 _COARSE = 4
-_COARSE_MARGIN_PX = 2.0
+_COARSE_MARGIN_PX = 2.5
+_COARSE_SPECKLE_PX = 40
+_BAND_ROWS = 240
+_BAND_MARGIN = 24
 _BLOCK_PX = 3
 _UNIQUENESS_PERCENT = 6
 _SPECKLE_PX = 150
@@ -100,10 +104,10 @@ def match(
     full = np.full(left.values.shape, np.nan, dtype=np.float32)
     if reduction > 1:
         left, right = left.reduced(reduction), right.reduced(reduction)
-    bounds = _range_of(left, right, -(-count // reduction))
-    if bounds is None:
+    coarse = _coarse(left, right, -(-count // reduction))
+    if np.isnan(coarse).mean() > 1.0 - _MIN_MATCHED:
         return None
-    disparity = _semi_global(left, right, *bounds, thorough=thorough)
+    disparity = _in_bands(left, right, coarse, -(-count // reduction), thorough=thorough)
     if reduction == 1:
         return disparity
     rows, cols = reduction * disparity.shape[0], reduction * disparity.shape[1]
@@ -111,23 +115,51 @@ def match(
     return full
 
 
-def _range_of(left: Contrast, right: Contrast, count: int) -> tuple[int, int] | None:
-    """First disparity and number of disparities that occur, from pictures a quarter the size."""
-    small_left, small_right = left.reduced(_COARSE), right.reduced(_COARSE)
-    coarse = _semi_global(
-        small_left, small_right, 0, 16 * int(np.ceil(count / _COARSE / 16.0)), thorough=False
+def _coarse(left: Contrast, right: Contrast, count: int) -> Picture:
+    """Disparities of pictures a quarter the size, in pixels of that size."""
+    small = 16 * int(np.ceil(count / _COARSE / 16.0))
+    return _semi_global(
+        left.reduced(_COARSE), right.reduced(_COARSE), 0, small, _COARSE_SPECKLE_PX, thorough=False
     )
+
+
+def _in_bands(
+    left: Contrast, right: Contrast, coarse: Picture, count: int, *, thorough: bool
+) -> Picture:
+    """Disparities band by band of rows, each with the range that it needs."""
+    out = np.full(left.values.shape, np.nan, dtype=np.float32)
+    rows = len(out)
+    for top in range(0, rows, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, rows)
+        first_row, last_row = max(top - _BAND_MARGIN, 0), min(bottom + _BAND_MARGIN, rows)
+        bounds = _range_of(coarse[first_row // _COARSE : -(-last_row // _COARSE)], count)
+        if bounds is None:
+            continue
+        wide = np.s_[first_row:last_row]
+        band = _semi_global(
+            Contrast(left.values[wide], left.valid[wide]),
+            Contrast(right.values[wide], right.valid[wide]),
+            *bounds,
+            _SPECKLE_PX,
+            thorough=thorough,
+        )
+        out[top:bottom] = band[top - first_row : bottom - first_row]
+    return out
+
+
+def _range_of(coarse: Picture, count: int) -> tuple[int, int] | None:
+    """First disparity and number of disparities of a band, None for an empty one."""
     found = coarse[~np.isnan(coarse)]
-    if len(found) < _MIN_MATCHED * coarse.size:
+    if len(found) == 0:
         return None
-    low, high = np.quantile(found, (0.0005, 0.9995))
+    low, high = np.quantile(found, (0.001, 0.999))
     first = max(0, int(np.floor((low - _COARSE_MARGIN_PX) * _COARSE)))
     last = min(float(count), (high + _COARSE_MARGIN_PX) * _COARSE)
     return first, 16 * int(np.ceil(max(last - first, 1.0) / 16.0))
 
 
 def _semi_global(
-    left: Contrast, right: Contrast, first: int, count: int, *, thorough: bool
+    left: Contrast, right: Contrast, first: int, count: int, speckle_px: int, *, thorough: bool
 ) -> Picture:
     smooth = 8 * _BLOCK_PX * _BLOCK_PX
     mode = cv2.STEREO_SGBM_MODE_SGBM if thorough else cv2.STEREO_SGBM_MODE_SGBM_3WAY
@@ -136,7 +168,18 @@ def _semi_global(
     )
     fixed = matcher.compute(left.as_bytes(), right.as_bytes())
     none = (first - 1) * 16
-    cv2.filterSpeckles(fixed, none, _SPECKLE_PX, 16)
-    disparity = fixed.astype(np.float32) / np.float32(16.0)
-    disparity[(fixed <= none) | ~left.valid] = np.nan
-    return disparity
+    _forget_unseen(fixed, none, left.valid, right.valid)
+    cv2.filterSpeckles(fixed, none, speckle_px, 16)
+    return np.where(fixed <= none, np.float32(np.nan), fixed.astype(np.float32) / np.float32(16.0))
+
+
+@numba.njit(cache=True, nogil=True)
+def _forget_unseen(fixed, none, left_valid, right_valid):  # type: ignore[no-untyped-def]
+    """Take away matches with what lies outside one of the photos, in place."""
+    cols = fixed.shape[1]
+    for row in range(fixed.shape[0]):
+        for col in range(cols):
+            if fixed[row, col] > none:
+                other = col - (fixed[row, col] + 8) // 16
+                if not (left_valid[row, col] and 0 <= other < cols and right_valid[row, other]):
+                    fixed[row, col] = none

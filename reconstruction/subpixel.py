@@ -27,10 +27,13 @@ from reconstruction.stereo import Contrast, Picture
 
 _WINDOW_SIGMA_PX = 1.8
 _SMOOTH_SIGMA_PX = 1.8
-_ITERATIONS = 4
+# Pixels that a Gaussian window averages over.
+_EQUIVALENT_PX = 4.0 * np.pi * _WINDOW_SIGMA_PX**2
+_ITERATIONS = 3
 # Farther than this from the smoothed surface it is an edge, and edges are not smoothed.
 _EDGE_PX = 0.8
-_MAX_STEP_PX = 0.5
+_MAX_STEP_PX = np.float32(0.5)
+_TINY = np.float32(1e-6)
 _MAX_CHANGE_PX = 1.5
 _TEAR_PX = 0.6
 _PIECE_PX = 200
@@ -80,22 +83,10 @@ def refine(left: Contrast, right: Contrast, disparity: Picture) -> tuple[Picture
         )
         normal = _blur(squares, _WINDOW_SIGMA_PX)
         right_hand = _blur(products, _WINDOW_SIGMA_PX)
-        current = base + np.clip(
-            right_hand / (normal + np.float32(1e-6)), -_MAX_STEP_PX, _MAX_STEP_PX
-        )
+        current = _corrected(base, normal, right_hand)
     misfit = _blur(residuals, _WINDOW_SIGMA_PX)
-    texture = _blur(left.values**2 * weight, _WINDOW_SIGMA_PX)
-    equivalent_px = 4.0 * np.pi * _WINDOW_SIGMA_PX**2
-    sigma = np.sqrt(misfit / (normal + np.float32(1e-6)) / np.float32(equivalent_px))
-    # Where the right photo shows nothing, or the last match has nothing to hold on to.
-    bad = (
-        ~known
-        | (squares == 0.0)
-        | (sigma > _MAX_SIGMA_PX)
-        | (misfit > _MAX_UNEXPLAINED * texture)
-        | (np.abs(current - start) > _MAX_CHANGE_PX)
-    )
-    current[bad] = np.nan
+    texture = _blur(left.values * left.values * weight, _WINDOW_SIGMA_PX)
+    sigma = _judge(current, start, squares, normal, misfit, texture)
     current = _without_streaks(current)
     sigma[np.isnan(current)] = np.nan
     return current, sigma
@@ -117,6 +108,40 @@ def _slope(values: Picture) -> Picture:
     """Derivative along the rows of the spline with these coefficients."""
     kernel = np.array([[-0.5, 0.0, 0.5]], dtype=np.float32)
     return np.asarray(cv2.filter2D(values, -1, kernel))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _corrected(base, normal, right_hand):  # type: ignore[no-untyped-def]
+    """Solution of the windows' normal equations, added to the disparities."""
+    out = np.empty_like(base)
+    for row in range(base.shape[0]):
+        for col in range(base.shape[1]):
+            step = right_hand[row, col] / (normal[row, col] + _TINY)
+            out[row, col] = base[row, col] + min(max(step, -_MAX_STEP_PX), _MAX_STEP_PX)
+    return out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _judge(current, start, squares, normal, misfit, texture):  # type: ignore[no-untyped-def]
+    """Sigma of the disparities; those that are no good become NaN.
+
+    ``squares`` is 0 where there is no start value and where the right photo shows nothing.
+    """
+    sigma = np.empty_like(current)
+    for row in range(current.shape[0]):
+        for col in range(current.shape[1]):
+            value = np.sqrt(
+                misfit[row, col] / (normal[row, col] + _TINY) / np.float32(_EQUIVALENT_PX)
+            )
+            sigma[row, col] = value
+            if (
+                squares[row, col] == 0.0
+                or not value <= _MAX_SIGMA_PX
+                or misfit[row, col] > _MAX_UNEXPLAINED * texture[row, col]
+                or abs(current[row, col] - start[row, col]) > _MAX_CHANGE_PX
+            ):
+                current[row, col] = np.nan
+    return sigma
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
