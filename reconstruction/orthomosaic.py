@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from reconstruction.block import Block
 from reconstruction.errors import OptionError, StageError
 from reconstruction.exposure import Exposures, balance
+from reconstruction.photo_sampling import accumulate
 from reconstruction.photo_views import PhotoViews
 from reconstruction.rasters import Grid, RasterReader, RasterWriter, rgba_cog
 from reconstruction.seams import HALO, Choice, choose
@@ -29,9 +29,7 @@ from reconstruction.visibility import (
     Surface,
     Visibility,
     Window,
-    hidden,
     local_affine,
-    project,
     resample,
     view_matrix,
 )
@@ -227,9 +225,11 @@ class _Mosaic:
         size = (int(window.rows * ratio) + 5, int(window.cols * ratio) + 5)
         measured = self.dsm.read(row, col, *size)[0]
         elevations_m = resample(source, measured, row, col, self.grid, window)
-        surface = self.views.visibility.surface
-        bridged = resample(surface.grid, surface.elevations_m, 0, 0, self.grid, window)
-        return np.where(np.isfinite(elevations_m), elevations_m, bridged)
+        if np.isnan(elevations_m).any():
+            surface = self.views.visibility.surface
+            bridged = resample(surface.grid, surface.elevations_m, 0, 0, self.grid, window)
+            np.copyto(elevations_m, bridged, where=np.isnan(elevations_m))
+        return elevations_m
 
     def _choice(self, window: Window) -> Choice:
         fine = self.grid
@@ -268,7 +268,7 @@ class _Mosaic:
         visibility, index = self.views.visibility, int(choice.shots[k])
         shot = visibility.block.shots[index]
         affine = local_affine(visibility.block.frame, self.grid, window, visibility.surface.mean_m)
-        _accumulate(
+        accumulate(
             view_matrix(shot, affine),
             visibility.lenses[shot.camera],
             self.views.preview(index).depths,
@@ -280,6 +280,7 @@ class _Mosaic:
             self.views.correction(index),
             elevations_m,
             weights,
+            (_COARSE, HALO),
             total,
         )
 
@@ -291,12 +292,12 @@ class _Mosaic:
         At the foot of a wall the depth buffer is too coarse to say who sees it: what is left at
         last is taken from a photo where at most a cell of the buffer stands in between.
         """
+        wanted = np.where(total[..., 3] == 0.0, elevations_m, np.float32(np.nan))
+        everywhere = np.ones(choice.weights.shape[1:], dtype=np.float32)
         for slack_m in (0.0, self.views.visibility.surface.grid.cell_size_m):
-            for k in _fallbacks(elevations_m, choice, total):
-                gap = np.isfinite(elevations_m) & (total[..., 3] == 0.0)
-                wanted = np.where(gap, elevations_m, np.float32(np.nan))
-                ones = np.ones_like(choice.costs[k])
-                self._add(window, wanted, choice, k, ones, total, slack_m)
+            for k in _fallbacks(wanted, choice):
+                self._add(window, wanted, choice, k, everywhere, total, slack_m)
+                wanted[total[..., 3] > 0.0] = np.nan
 
 
 def _core(values: Float32) -> Float32:
@@ -304,106 +305,29 @@ def _core(values: Float32) -> Float32:
     return values[HALO - 1 : 1 - HALO, HALO - 1 : 1 - HALO]
 
 
-def _fallbacks(elevations_m: Float32, choice: Choice, total: Float32) -> Iterator[int]:
-    """Shots for the cells without colour, the cheapest first."""
-    row, col = np.nonzero(np.isfinite(elevations_m) & (total[..., 3] == 0.0))
-    if not len(row):
-        return
-    costs = choice.costs[:, row // _COARSE + HALO, col // _COARSE + HALO]
-    seen = np.isfinite(costs)
-    share = seen.mean(axis=1)
-    mean = np.where(seen, costs, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    for k in np.argsort(mean - share)[:_FALLBACKS]:
-        if share[k] > 0.0:
-            yield int(k)
+def _fallbacks(wanted: Float32, choice: Choice) -> list[int]:
+    """Shots that may see the cells whose elevations are wanted, the best looks first."""
+    row, col = (np.arange(0, size, _COARSE) for size in wanted.shape)
+    by_row = np.logical_or.reduceat(np.isfinite(wanted), row, axis=0)
+    rows, cols = np.nonzero(np.logical_or.reduceat(by_row, col, axis=1))
+    aspects = choice.aspects[:, rows + HALO, cols + HALO]
+    inside = np.isfinite(aspects)
+    share = inside.sum(axis=1) / max(len(rows), 1)
+    mean = np.where(inside, aspects, 0.0).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
+    ranked = np.argsort(mean - share)
+    return [int(k) for k in ranked[share[ranked] > 0.0][:_FALLBACKS]]
 
 
-def _picture(total: Float32) -> NDArray[np.uint8]:
+@numba.njit(cache=True, nogil=True)
+def _picture(total):  # type: ignore[no-untyped-def]
     """Weighted sums as red, green, blue, alpha, shape (4, rows, cols)."""
-    shown = total[..., 3] > 0.0
-    colours = total[..., :3] / np.where(shown, total[..., 3], 1.0)[..., None]
-    picture = np.zeros((4, *shown.shape), dtype=np.uint8)
-    picture[:3] = np.clip(np.rint(colours), 0, 255).transpose(2, 0, 1)
-    picture[3] = np.where(shown, 255, 0)
+    picture = np.zeros((4, total.shape[0], total.shape[1]), np.uint8)
+    for row in range(total.shape[0]):
+        for col in range(total.shape[1]):
+            share = total[row, col, 3]
+            if share > 0.0:
+                for channel in range(3):
+                    value = total[row, col, channel] / share + 0.5
+                    picture[channel, row, col] = np.uint8(min(max(value, 0.0), 255.0))
+                picture[3, row, col] = 255
     return picture
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _bilinear(values, u, v):  # type: ignore[no-untyped-def]
-    col, row = int(u), int(v)
-    a, b = u - col, v - row
-    above = (1.0 - a) * values[row, col] + a * values[row, col + 1]
-    below = (1.0 - a) * values[row + 1, col] + a * values[row + 1, col + 1]
-    return (1.0 - b) * above + b * below
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _cubic(t, taps):  # type: ignore[no-untyped-def]
-    """Catmull-Rom weights of four neighbours, ``t`` from the second."""
-    taps[0] = t * (-0.5 + t * (1.0 - 0.5 * t))
-    taps[1] = 1.0 + t * t * (-2.5 + 1.5 * t)
-    taps[2] = t * (0.5 + t * (2.0 - 1.5 * t))
-    taps[3] = t * t * (-0.5 + 0.5 * t)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _tolerance(lens, slack, x, y):  # type: ignore[no-untyped-def]
-    """Depth within which a ray stays as close to a plumb line as ``slack`` (a vector) is long."""
-    length = math.sqrt(slack[0] ** 2 + slack[1] ** 2 + slack[2] ** 2)
-    if length == 0.0:
-        return 0.0
-    a, b = (x - lens[1]) / lens[0], (y - lens[2]) / lens[0]
-    plumb = (a * slack[0] + b * slack[1] + slack[2]) / length
-    return length / math.sqrt(max(1.0 + a * a + b * b - plumb * plumb, 1e-12))
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
-def _accumulate(  # type: ignore[no-untyped-def]
-    matrix,
-    lens,
-    buffer,
-    buffer_scale,
-    reach,
-    slack,
-    image,
-    image_scale,
-    correction,
-    elevations_m,
-    weights,
-    total,
-):
-    """Add colour times share to ``total`` (red, green, blue, share) where a shot sees the cell."""
-    rows, cols = elevations_m.shape
-    half_x, half_y = lens[9] / 2.0, lens[10] / 2.0
-    per_r2 = (len(correction) - 1) / (half_x * half_x + half_y * half_y)
-    across, down = np.empty(4), np.empty(4)
-    for row in range(rows):
-        v = (row + 0.5) / _COARSE - 0.5 + HALO
-        for col in range(cols):
-            share = _bilinear(weights, (col + 0.5) / _COARSE - 0.5 + HALO, v)
-            if share < 1e-3:
-                continue
-            x, y, depth = project(matrix, lens, col, row, elevations_m[row, col])
-            if depth == 0.0:
-                continue
-            s = (x + 0.5) * image_scale - 0.5
-            t = (y + 0.5) * image_scale - 0.5
-            if not (1.0 <= s < image.shape[1] - 2.0 and 1.0 <= t < image.shape[0] - 2.0):
-                continue
-            aside = _tolerance(lens, slack, x, y)
-            if hidden(buffer, buffer_scale, x, y, depth, reach[0] + aside, reach[1]):
-                continue
-            left, top = int(s) - 1, int(t) - 1
-            _cubic(s - int(s), across)
-            _cubic(t - int(t), down)
-            dx, dy = x + 0.5 - half_x, y + 0.5 - half_y
-            step = min(int((dx * dx + dy * dy) * per_r2 + 0.5), len(correction) - 1)
-            for channel in range(3):
-                value = 0.0
-                for i in range(4):
-                    line = 0.0
-                    for j in range(4):
-                        line += across[j] * image[top + i, left + j, channel]
-                    value += down[i] * line
-                total[row, col, channel] += share * value * correction[step, channel]
-            total[row, col, 3] += share

@@ -19,7 +19,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.windows import Window
 
 from reconstruction.errors import InputError
@@ -211,17 +211,28 @@ def _cog(path: Path, grid: Grid, profile: dict[str, Any], options: dict[str, str
             **profile,
         ) as dataset:
             yield dataset
+        # Built here, on plain pixels: the driver would compress its own ones twice.
+        with rasterio.open(draft, "r+") as dataset:
+            dataset.build_overviews(_overview_factors(grid), Resampling.average)
         rasterio.shutil.copy(
             draft,
             path,
             driver="COG",
             BLOCKSIZE=str(BLOCK_PX),
-            OVERVIEW_RESAMPLING="AVERAGE",
+            OVERVIEWS="FORCE_USE_EXISTING",
             BIGTIFF="IF_SAFER",
             **options,
         )
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _overview_factors(grid: Grid) -> list[int]:
+    """Powers of two down to a picture of one block."""
+    factors: list[int] = []
+    while max(grid.rows, grid.cols) > BLOCK_PX << len(factors):
+        factors.append(2 << len(factors))
+    return factors
 
 
 class RasterReader:
@@ -311,7 +322,7 @@ class RasterReader:
         with self._lock:
             values = self._dataset.read(
                 out_shape=(self._dataset.count, rows, cols),
-                resampling=rasterio.enums.Resampling.nearest,
+                resampling=Resampling.nearest,
             )
         if values.dtype.kind == "f" and self._dataset.nodata is not None:
             values[values == self._dataset.nodata] = np.nan

@@ -9,6 +9,7 @@ worked out independently fit together without a seam of their own.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -49,20 +50,31 @@ class Choice:
     ----------
     shots : ndarray of int, shape (k,)
         Indices of the shots that see any of it.
-    costs : ndarray of float32, shape (k, rows, cols)
-        Infinite where a shot does not see the cell.
+    aspects : ndarray of float32, shape (k, rows, cols)
+        How badly a shot looks on the cell, were nothing in between; infinite outside the photo.
     weights : ndarray of float32, shape (k, rows, cols)
         Shares of the shots; 0 for most. They add up to 1 where any shot sees the ground.
     """
 
     shots: NDArray[np.intp]
-    costs: Float32
+    aspects: Float32
     weights: Float32
 
 
 @numba.njit(cache=True, nogil=True)
 def _look(  # type: ignore[no-untyped-def]
-    matrix, lens, up, buffer, scale, reach, cell_px, elevations_m, thumbnail, costs, colours
+    matrix,
+    lens,
+    up,
+    buffer,
+    scale,
+    reach,
+    cell_px,
+    elevations_m,
+    thumbnail,
+    aspects,
+    costs,
+    colours,
 ):
     """Cost and colour of one shot on each coarse cell."""
     rows, cols = elevations_m.shape
@@ -75,14 +87,16 @@ def _look(  # type: ignore[no-untyped-def]
                 depth == 0.0
                 or not margin <= x < lens[9] - 1.0 - margin
                 or not margin <= y < lens[10] - 1.0 - margin
-                or hidden(buffer, scale, x, y, depth, reach[0], reach[1])
             ):
                 continue
             a, b = (x - lens[1]) / lens[0], (y - lens[2]) / lens[0]
             cosine = -(a * up[0] + b * up[1] + up[2]) / np.sqrt(1.0 + a * a + b * b)
             edge = max(abs(2.0 * x / lens[9] - 1.0), abs(2.0 * y / lens[10] - 1.0))
             coarseness = max(0.0, np.log2(depth / (lens[0] * cell_px)))
-            costs[row, col] = 2.0 * (1.0 - cosine) + 0.1 * edge**8 + 0.2 * coarseness
+            aspects[row, col] = 2.0 * (1.0 - cosine) + 0.1 * edge**8 + 0.2 * coarseness
+            if hidden(buffer, scale, x, y, depth, reach[0], reach[1]):
+                continue
+            costs[row, col] = aspects[row, col]
             u = min(int((x + 0.5) / THUMBNAIL), last_col)
             v = min(int((y + 0.5) / THUMBNAIL), last_row)
             for channel in range(3):
@@ -108,7 +122,8 @@ def choose(views: PhotoViews, grid: Grid, window: Window, elevations_m: Float32)
     shots = _candidates(visibility.footprints, grid, window)
     shape = (len(shots), window.rows, window.cols)
     costs = np.full(shape, np.inf, dtype=np.float32)
-    colours = np.full((*shape, 3), np.nan, dtype=np.float32)
+    aspects = np.full(shape, np.inf, dtype=np.float32)
+    colours = np.empty((*shape, 3), dtype=np.uint8)
     affine = local_affine(frame, grid, window, visibility.surface.mean_m)
     for k, index in enumerate(shots):
         shot = visibility.block.shots[index]
@@ -123,12 +138,13 @@ def choose(views: PhotoViews, grid: Grid, window: Window, elevations_m: Float32)
             grid.cell_size_m / THUMBNAIL,
             elevations_m,
             preview.thumbnail,
+            aspects[k],
             costs[k],
             colours[k],
         )
-    costs += _moved(colours)
-    useful = np.isfinite(costs).any(axis=(1, 2))
-    return Choice(shots[useful], costs[useful], _weights(costs[useful]))
+    _add_moved(colours, costs)
+    useful = np.isfinite(aspects).any(axis=(1, 2))
+    return Choice(shots[useful], aspects[useful], _weights(costs[useful]))
 
 
 def _candidates(footprints: Array, grid: Grid, window: Window) -> NDArray[np.intp]:
@@ -141,18 +157,33 @@ def _candidates(footprints: Array, grid: Grid, window: Window) -> NDArray[np.int
     return np.flatnonzero(touches)
 
 
-def _moved(colours: Float32) -> Float32:
-    """Extra cost where a shot's colour is not that of the others; needs three of them."""
-    count = np.isfinite(colours[..., 0]).sum(axis=0)
-    if len(colours) < 3:
-        return np.zeros(colours.shape[:3], np.float32)
-    order = np.sort(colours, axis=0)
-    middle = np.maximum(count - 1, 0)[None, ..., None]
-    low = np.take_along_axis(order, middle // 2, axis=0)
-    high = np.take_along_axis(order, (middle + 1) // 2, axis=0)
-    difference = np.abs(colours - (low + high) / 2).max(axis=3) / 255.0
-    extra = _MOVED_COST * np.clip(difference - _SAME_COLOUR, 0.0, 0.3)
-    return np.where((count >= 3) & np.isfinite(extra), extra, 0.0).astype(np.float32)
+@numba.njit(cache=True, nogil=True)
+def _add_moved(colours, costs):  # type: ignore[no-untyped-def]
+    """Raise costs where a shot's colour is not the median of all; needs three of them."""
+    count = costs.shape[0]
+    values = np.empty(count)
+    seen = np.empty(count, np.int64)
+    worst = np.empty(count)
+    for row in range(costs.shape[1]):
+        for col in range(costs.shape[2]):
+            n = 0
+            for k in range(count):
+                if math.isfinite(costs[k, row, col]):
+                    seen[n] = k
+                    worst[n] = 0.0
+                    n += 1
+            if n < 3:
+                continue
+            for channel in range(3):
+                for i in range(n):
+                    values[i] = colours[seen[i], row, col, channel]
+                ordered = np.sort(values[:n])
+                median = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2.0
+                for i in range(n):
+                    worst[i] = max(worst[i], abs(values[i] - median) / 255.0)
+            for i in range(n):
+                extra = min(max(worst[i] - _SAME_COLOUR, 0.0), 0.3)
+                costs[seen[i], row, col] += _MOVED_COST * extra
 
 
 def _weights(costs: Float32) -> Float32:
