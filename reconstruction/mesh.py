@@ -285,8 +285,8 @@ def bridge(heights: Heights, width: int, length: int) -> Heights:
 
     Examples
     --------
-    >>> bridge(np.array([[1, 1, 1], [1, np.nan, 1], [3, 3, 3]], np.float32), 4, 4)[1, 1]
-    np.float32(1.5)
+    >>> bridge(np.array([[1, 2, 3], [1, np.nan, 3], [1, 2, 3]], np.float32), 4, 4)[1, 1]
+    np.float32(2.0)
     """
     missing = np.isnan(heights)
     if not missing.any():

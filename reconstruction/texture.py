@@ -432,8 +432,10 @@ def _normalize(sums):  # type: ignore[no-untyped-def]
     """Weighted sums, divided by their weights in place; empty texels stay zero."""
     for row in range(sums.shape[0]):
         for col in range(sums.shape[1]):
-            if sums[row, col, 3] > 0.0:
-                sums[row, col] /= sums[row, col, 3]
+            weight = sums[row, col, 3]
+            if weight > 0.0:
+                for band in range(4):
+                    sums[row, col, band] /= weight
     return sums
 
 
@@ -443,4 +445,5 @@ def _fill(fine, coarse):  # type: ignore[no-untyped-def]
     for row in range(fine.shape[0]):
         for col in range(fine.shape[1]):
             if fine[row, col, 3] == 0.0:
-                fine[row, col] = coarse[row // 2, col // 2]
+                for band in range(4):
+                    fine[row, col, band] = coarse[row // 2, col // 2, band]

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import open3d as o3d
+import pytest
 
 from reconstruction.block import Block, TiePoints
 from reconstruction.camera import Camera, Shot
@@ -18,6 +19,7 @@ from reconstruction.rasters import Grid, float_cog
 FRAME = LocalFrame(32632, 47.0, 9.02, 400.0)
 CAMERA = Camera("drone", 720, 540, 600.0, 361.0, 268.0, k1=-0.04, k2=0.01, p1=3e-4)
 CELL_M = 0.1
+GSD_M = 0.05
 # West, south, east, north, height of the box, and the colours (red, green, blue) of its sides.
 BOX = (-4.0, -3.0, 3.0, 2.0, 5.0)
 SIDES = {
@@ -34,6 +36,19 @@ class Yard:
     photos: dict[str, Path]
     exposures: Exposures
     dsm: Path
+    box: tuple[float, float, float, float, float] = BOX
+    gsd_m: float = GSD_M
+    cell_m: float = CELL_M
+
+    @staticmethod
+    def colour(points: np.ndarray) -> np.ndarray:
+        """Red, green, blue of surface points (n, 3)."""
+        return colour(points)
+
+
+@pytest.fixture(scope="session")
+def yard(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("yard"))
 
 
 def height_m(x: np.ndarray, y: np.ndarray) -> np.ndarray:
