@@ -26,6 +26,10 @@ _MIN_WIDTH_SHARE = 0.02
 _TUKEY = 4.685
 _HUBER = 1.345
 _MAD_TO_SIGMA = 1.4826
+_ESCAPE_SAMPLES = 200
+_ESCAPE_STARTS = 40
+_MAJORITY = 0.6
+_MUCH_BETTER = 0.4
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,17 @@ class BaseMethod(Protocol):
 class Plane:
     """A plane through the toe, robust to what leans against it.
 
-    Iteratively reweighted least squares: Huber's weights to converge from afar, then Tukey's
-    biweight, which ignores a stretch of toe that is no ground (another pile, a wall, a machine).
+    Iteratively reweighted least squares: Huber's weights, then Tukey's biweight, which ignores a
+    stretch of toe that is no ground (another pile, a machine). A wall along a whole side tilts
+    such a fit instead of standing out from it, so planes through few points compete, too, and one
+    that most of the toe follows much better is where the biweight starts from.
 
     References
     ----------
     Huber, P. J., Ronchetti, E. M. (2009): Robust Statistics, 2nd ed., chapter 7.
+
+    Rousseeuw, P. J., Van Driessen, K. (2006): Computing LTS regression for large data sets. Data
+    Mining and Knowledge Discovery 12, 29-45.
     """
 
     name: str = "plane"
@@ -172,20 +181,54 @@ def fit_plane(position_m: Array, elevation_m: Array) -> PlaneFit:
         )
     centre = position_m.mean(axis=0)
     design = np.column_stack((np.ones(len(position_m)), position_m - centre))
-    weight = np.ones(len(position_m))
-    coefficients = _solve(design, weight) @ elevation_m
-    sigma = 0.0
-    for psi in (_huber, _tukey):
-        for _ in range(30):
-            residual = elevation_m - design @ coefficients
-            sigma = _MAD_TO_SIGMA * float(np.median(np.abs(residual)))
-            # A perfect surface leaves rounding errors only, and those need no weights.
-            weight = psi(residual / max(sigma, 1e-6))
-            before, coefficients = coefficients, _solve(design, weight) @ elevation_m
-            if np.abs(design @ (coefficients - before)).max() < 1e-3 * sigma + 1e-9:
-                break
+    start = _solve(design, np.ones(len(design))) @ elevation_m
+    start = _reweight(design, elevation_m, start, _huber)[0]
+    start = _escape(design, elevation_m, start)
+    coefficients, weight, sigma = _reweight(design, elevation_m, start, _tukey)
     shares = _solve(design, weight)
     return PlaneFit(centre, coefficients, shares, sigma, float(np.mean(weight > 0.0)))
+
+
+def _reweight(
+    design: Array, elevation_m: Array, start: Array, psi: Callable[[Array], Array]
+) -> tuple[Array, Array, float]:
+    """Coefficients, weights and spread where reweighted least squares come to rest."""
+    coefficients, weight, sigma = start, np.ones(len(design)), 0.0
+    for _ in range(30):
+        residual = elevation_m - design @ coefficients
+        sigma = _MAD_TO_SIGMA * float(np.median(np.abs(residual)))
+        # A perfect surface leaves rounding errors only, and those need no weights.
+        weight = psi(residual / max(sigma, 1e-6))
+        before, coefficients = coefficients, _solve(design, weight) @ elevation_m
+        if np.abs(design @ (coefficients - before)).max() < 1e-3 * sigma + 1e-9:
+            break
+    return coefficients, weight, sigma
+
+
+def _escape(design: Array, elevation_m: Array, start: Array) -> Array:
+    """The plane that most samples follow much better than the start, else the start."""
+    every = max(1, len(design) // _ESCAPE_SAMPLES)
+    few, values = design[::every], elevation_m[::every]
+    kept = max(_MIN_SAMPLES, round(_MAJORITY * len(few)))
+
+    def trimmed(coefficients: Array) -> float:
+        square = np.partition((values - few @ coefficients) ** 2, kept - 1)[:kept]
+        return float(np.sqrt(square.mean()))
+
+    # Level ground first, then planes through random triples; each settles on its majority.
+    generator = np.random.default_rng(0)
+    triples = [generator.choice(len(few), 3, replace=False) for _ in range(_ESCAPE_STARTS)]
+    starts = [np.array([np.median(values), 0.0, 0.0])]
+    starts += [np.linalg.lstsq(few[three], values[three], rcond=None)[0] for three in triples]
+    best = start
+    for candidate in starts:
+        plane = candidate
+        for _ in range(3):
+            majority = np.argsort(np.abs(values - few @ plane))[:kept]
+            plane = np.linalg.lstsq(few[majority], values[majority], rcond=None)[0]
+        best = min(best, plane, key=trimmed)
+    # Undulating ground also has planes that suit a part of it; only a wholly different fit counts.
+    return best if trimmed(best) < _MUCH_BETTER * trimmed(start) else start
 
 
 def fit_toe_plane(samples: ToeSamples) -> PlaneFit:

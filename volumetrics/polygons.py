@@ -73,7 +73,8 @@ def read_toes(path: Path, survey: Survey) -> tuple[list[Toe], dict[str, str]]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        document = json.loads(text, parse_constant=_refuse_constant)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
     except ValueError as error:
@@ -83,6 +84,10 @@ def _load(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or "type" not in document:
         raise InputError(f"{path} is JSON, but not GeoJSON.", "Export the polygons as GeoJSON.")
     return document
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no coordinate")
 
 
 def _features(document: dict[str, Any], path: Path) -> list[dict[str, Any]]:
@@ -163,7 +168,8 @@ def _toe(
     mapped = shapely.transform(shapely.force_2d(drawn), on_map)
     walls = (feature.get("properties") or {}).get("walls")
     lines = _walls(name, mapped, walls) if walls else None
-    polygon, repairs = clean(mapped)
+    # As drawn first: only a simple polygon can be tidied up.
+    polygon, repairs = clean(Toe(name, mapped).polygon)
     notes = (*repairs, note) if note else repairs
     return Toe(name, polygon, lines, notes)
 

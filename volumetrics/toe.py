@@ -58,8 +58,8 @@ class Toe:
             raise ToeError(
                 f"{self.name}: a vertex of the toe is not a finite number.", "Draw it again."
             )
-        if self.polygon.is_empty or self.polygon.area == 0.0:
-            raise ToeError(f"{self.name}: the toe polygon has no area.", "Draw it again.")
+        if self.polygon.is_empty:
+            raise ToeError(f"{self.name}: the toe polygon is empty.", "Draw it again.")
         if not self.polygon.is_valid:
             raise ToeError(
                 f"{self.name}: the toe is not a simple polygon: "
@@ -76,8 +76,7 @@ class Toe:
 def clean(polygon: shapely.Geometry) -> tuple[shapely.Geometry, tuple[str, ...]]:
     """The polygon in two dimensions without repeated vertices, and what was done."""
     flat = shapely.force_2d(polygon)
-    tidy = shapely.remove_repeated_points(flat, 1e-6)
-    # A ring closes with its first vertex, which is no repetition.
+    tidy = shapely.remove_repeated_points(flat, 0.0)
     dropped = len(shapely.get_coordinates(flat)) - len(shapely.get_coordinates(tidy))
     return tidy, (f"{dropped} repeated vertices removed",) if dropped else ()
 

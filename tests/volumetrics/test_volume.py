@@ -236,6 +236,19 @@ def test_the_plane_ignores_a_stretch_of_toe_that_is_no_ground():
     assert leaning.net_m3 == pytest.approx(shape.fill_m3, abs=shape.bound_m3(0.2))
 
 
+@pytest.mark.parametrize("side", [0, 1, 2, 3])
+def test_the_plane_is_not_tilted_by_a_wall_along_a_whole_side(side):
+    shape = cone()
+    square = shapely.box(-6.2, -6.2, 6.2, 6.2)
+    grid, _ = surface(shape, 0.2, 0.0, ground=(0.02, 0.01))
+    x, y = np.meshgrid(grid.x_m(), grid.y_m())
+    across = (x, y, -x, -y)[side]
+    walled = grid.with_elevation(grid.elevation_m + 2.5 * (across > 6.3))
+    volume = measure(walled, Toe("unmarked wall", square))
+    assert volume.net_m3 == pytest.approx(shape.fill_m3, abs=shape.bound_m3(0.2))
+    assert volume.base_facts["used_share"] < 0.8
+
+
 def pile(**changes):
     values = {
         "centre_m": (0.3, -0.2), "radius_m": 6.0, "aspect": 0.8, "turn_rad": 0.4, "height_m": 4.0,

@@ -1,0 +1,95 @@
+import csv
+import json
+
+import pytest
+
+from volumetrics.__main__ import main
+
+
+def feature(ring, name="Sand"):
+    return ({"name": name}, {"type": "Polygon", "coordinates": [ring]})
+
+
+@pytest.fixture
+def survey_folder(write_dsm, tmp_path):
+    folder = tmp_path / "survey"
+    folder.mkdir()
+    write_dsm(folder / "dsm.tif")
+    report = {
+        "scale_sigma": 2e-4,
+        "dsm_noise": {"components": [{"sigma_m": 0.01, "range_m": 1.0}]},
+    }
+    (folder / "survey.json").write_text('{"epsg": 32615, "vertical_datum": "EGM2008"}')
+    (folder / "accuracy.json").write_text(json.dumps(report))
+    return folder
+
+
+def rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    "base", ["plane", "triangulated", "smooth", "lowest", "highest", "average", "fixed"]
+)
+def test_a_survey_folder_gives_a_table_and_budgets(
+    survey_folder, write_piles, toe_ring, pile, base, capsys
+):
+    piles = write_piles([feature(toe_ring)])
+    fixed = ["--elevation", "100", "--elevation-sigma", "0.01"] if base == "fixed" else []
+    assert main([str(survey_folder), str(piles), "--base", base, *fixed]) == 0
+    (row,) = rows(survey_folder / "volumes.csv")
+    assert (row["pile"], row["base"], row["coverage"]) == ("Sand", base, "1.0000")
+    if base == "plane":
+        assert float(row["net_m3"]) == pytest.approx(pile.volume_m3, rel=0.01)
+    assert float(row["fill_m3"]) - float(row["cut_m3"]) == pytest.approx(
+        float(row["net_m3"]), abs=2e-3
+    )
+    assert float(row["net_u95_m3"]) > 0.0
+    document = json.loads((survey_folder / "volumes.json").read_text())
+    assert document["vertical_datum"] == "EGM2008"
+    net = document["piles"][0]["budgets"]["net"]
+    assert sum(term["variance_m6"] for term in net["terms"]) == pytest.approx(net["sigma_m3"] ** 2)
+    assert "Sand" in capsys.readouterr().out
+
+
+def test_a_bare_raster_estimates_its_noise(write_dsm, write_piles, toe_ring, tmp_path, pile):
+    out = tmp_path / "out"
+    assert main([str(write_dsm()), str(write_piles([feature(toe_ring)])), "--out", str(out)]) == 0
+    document = json.loads((out / "volumes.json").read_text())
+    assert document["piles"][0]["noise"]["source"] == "estimated on the ground around the pile"
+
+
+def test_a_refused_pile_has_its_reason_and_the_others_are_measured(
+    survey_folder, write_piles, toe_ring, capsys
+):
+    away = [[x + 9.0, y] for x, y in toe_ring]
+    piles = write_piles([feature(toe_ring), feature(away, "Away")])
+    assert main([str(survey_folder), str(piles)]) == 1
+    measured, refused = rows(survey_folder / "volumes.csv")
+    assert measured["refused"] == ""
+    assert refused["pile"] == "Away"
+    assert refused["net_m3"] == ""
+    assert "lies outside the survey" in refused["refused"]
+    assert "refused: Away" in capsys.readouterr().err
+
+
+def test_the_total_and_a_warning_of_overlap(survey_folder, write_piles, toe_ring, capsys):
+    shifted = [[x + 1.0, y] for x, y in toe_ring]
+    assert (
+        main([str(survey_folder), str(write_piles([feature(toe_ring), feature(shifted, "B")]))])
+        == 0
+    )
+    document = json.loads((survey_folder / "volumes.json").read_text())
+    net = sum(one["net_m3"] for one in document["piles"])
+    assert document["total"]["net"]["value_m3"] == pytest.approx(net)
+    assert "Sand and B overlap" in document["warnings"][0]
+    assert "overlap" in capsys.readouterr().err
+
+
+def test_bad_input_is_one_clear_line(tmp_path, write_piles, toe_ring, survey_folder, capsys):
+    piles = write_piles([feature(toe_ring)])
+    assert main([str(tmp_path / "nothing"), str(piles)]) == 2
+    assert capsys.readouterr().err.startswith("error: There is no surface at")
+    assert main([str(survey_folder), str(piles), "--base", "fixed"]) == 2
+    assert "--elevation" in capsys.readouterr().err

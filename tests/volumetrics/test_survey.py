@@ -1,0 +1,141 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import Affine
+
+from volumetrics.errors import InputError, ToeError
+from volumetrics.noise import NoiseComponent
+from volumetrics.survey import open_survey, stated_noise
+
+
+def test_a_window_has_the_cells_where_they_lie(write_dsm, pile):
+    survey = open_survey(write_dsm(tiled=True, blockxsize=16, blockysize=16))
+    grid = survey.window((500_003.1, 5_180_004.0, 500_007.0, 5_180_009.9), 0.5)
+    x, y = grid.x_m()[None, :] - 500_010.0, grid.y_m()[:, None] - 5_180_010.0
+    assert np.allclose(grid.elevation_m, pile.elevation_m(x, y), atol=1e-5)
+    assert grid.west_m == 500_002.5
+    assert grid.north_m == 5_180_010.5
+
+
+def test_a_window_over_the_edge_has_holes_there(write_dsm):
+    grid = open_survey(write_dsm()).window((499_998.0, 5_180_015.0, 500_002.0, 5_180_022.0), 0.0)
+    assert np.isnan(grid.elevation_m).sum() == 8 * 28 + 8 * 8
+    assert np.isfinite(grid.elevation_m[8:, 8:]).all()
+
+
+def test_outside_the_survey_is_refused(write_dsm):
+    with pytest.raises(ToeError, match="lies outside the survey"):
+        open_survey(write_dsm()).window((0.0, 0.0, 5.0, 5.0), 1.0)
+
+
+def test_a_window_that_memory_could_not_hold_is_refused(write_dsm):
+    with pytest.raises(ToeError, match="more than"):
+        open_survey(write_dsm()).window((400_000.0, 5_000_000.0, 600_000.0, 5_200_000.0), 1.0)
+
+
+@pytest.mark.parametrize("nodata", [-9999.0, math.nan, None, -32767.0])
+def test_nodata_is_a_hole_named_or_not(write_dsm, pile, nodata):
+    elevation = pile.grid(20.0, 0.25).elevation_m
+    elevation[10:12, 10:12] = -9999.0 if nodata is None else nodata
+    grid = open_survey(write_dsm(elevation_m=elevation, nodata=nodata)).window(
+        (500_000.5, 5_180_000.5, 500_019.5, 5_180_019.5), 0.5
+    )
+    assert np.isnan(grid.elevation_m).sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("crs", "message"),
+    [
+        ("EPSG:4326", "WGS 84, in degrees"),
+        ("EPSG:2264", "US survey foot, not in metres"),
+        ("EPSG:6346+6360", "US survey foot, not in metres"),
+        (None, "names no CRS"),
+    ],
+)
+def test_a_crs_without_metres_is_refused(write_dsm, crs, message):
+    with pytest.raises(InputError, match=message):
+        open_survey(write_dsm(crs=crs))
+
+
+def test_elevations_in_feet_are_refused(write_dsm):
+    with pytest.raises(InputError, match="elevations are in 'us-ft'"):
+        open_survey(write_dsm(unit="US-ft"))
+    assert open_survey(write_dsm(unit="metre")).cell_size_m == 0.25
+
+
+def test_a_crs_can_be_stated_or_come_from_the_survey(write_dsm, tmp_path):
+    path = write_dsm(crs=None)
+    assert open_survey(path, "EPSG:32615").crs.to_epsg() == 32615
+    (tmp_path / "survey.json").write_text('{"epsg": 32616}')
+    survey = open_survey(tmp_path)
+    assert survey.crs.to_epsg() == 32616
+    assert survey.notes == ("the raster names no CRS, taken as EPSG:32616",)
+    with pytest.raises(InputError, match="no known CRS"):
+        open_survey(path, "EPSG:nonsense")
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (Affine(0.25, 0.01, 0, 0.01, -0.25, 0), "rotated"),
+        (Affine(0.25, 0, 0, 0, 0.25, 0), "not north up"),
+        (Affine(0.25, 0, 0, 0, -0.5, 0), "not square"),
+    ],
+)
+def test_other_grids_are_refused(write_dsm, transform, message):
+    with pytest.raises(InputError, match=message):
+        open_survey(write_dsm(transform=transform))
+
+
+def test_what_is_no_surface_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no surface at"):
+        open_survey(tmp_path / "missing.tif")
+    with pytest.raises(InputError, match="no surface at"):
+        open_survey(tmp_path)
+    (tmp_path / "dsm.tif").write_text("no raster")
+    with pytest.raises(InputError, match="not a raster that can be read"):
+        open_survey(tmp_path)
+
+
+def test_accuracy_is_read_where_it_is_stated(write_dsm, tmp_path):
+    write_dsm()
+    report = {
+        "scale_sigma": 2e-4,
+        "vertical_sigma_m": 0.015,
+        "dsm_noise": {
+            "sigma_m": 0.012,
+            "components": [{"sigma_m": 0.01, "range_m": 0.5}, {"sigma_m": 0.007, "range_m": 12}],
+        },
+    }
+    (tmp_path / "accuracy.json").write_text(json.dumps(report))
+    survey = open_survey(tmp_path)
+    assert (survey.scale_sigma, survey.vertical_sigma_m) == (2e-4, 0.015)
+    assert survey.noise.components == (NoiseComponent(0.01, 0.5), NoiseComponent(0.007, 12.0))
+
+
+def test_a_report_may_be_silent():
+    assert stated_noise({}) is None
+    assert stated_noise({"dsm_noise": None}) is None
+    assert stated_noise({"dsm_noise": {"sigma_m": 0.01}}) is None
+    single = stated_noise({"dsm_noise": {"sigma_m": 0.01, "range_m": 2.0}})
+    assert single.components == (NoiseComponent(0.01, 2.0),)
+
+
+@pytest.mark.parametrize("report", ['{"scale_sigma": -1}', '{"scale_sigma": "x"}', "{"])
+def test_a_wrong_report_is_refused(write_dsm, tmp_path, report):
+    write_dsm()
+    (tmp_path / "accuracy.json").write_text(report)
+    with pytest.raises(InputError, match=r"accuracy\.json"):
+        open_survey(tmp_path)
+
+
+def test_whole_number_rasters_are_read(write_dsm, pile):
+    elevation = np.rint(pile.grid(20.0, 0.25).elevation_m).astype(np.int16)
+    path = write_dsm(elevation_m=elevation, dtype="int16", nodata=-32768)
+    grid = open_survey(path).window((500_005.0, 5_180_005.0, 500_006.0, 5_180_006.0), 0.0)
+    assert grid.elevation_m.dtype == np.float64
+    with rasterio.open(path) as raster:
+        assert raster.dtypes == ("int16",)
