@@ -14,8 +14,8 @@ from volumetrics.volume import Volume
 
 _COLUMNS = (
     "pile", "base", "area_m2", "fill_m3", "cut_m3", "net_m3", "net_u95_m3", "fill_u95_m3",
-    "cut_u95_m3", "height_max_m", "height_mean_m", "coverage", "holes", "hole_area_m2",
-    "warnings", "refused",
+    "cut_u95_m3", "ground_u95_m3", "height_max_m", "height_mean_m", "coverage", "holes",
+    "hole_area_m2", "warnings", "refused",
 )  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def _row(volume: Volume) -> dict[str, Any]:
         "net_u95_m3": volume.net_u95_m3,
         "fill_u95_m3": volume.fill_u95_m3,
         "cut_u95_m3": volume.cut_u95_m3,
+        "ground_u95_m3": volume.ground_u95_m3,
         "height_max_m": volume.height_max_m,
         "height_mean_m": volume.height_mean_m,
         "hole_area_m2": volume.hole_area_m2,
@@ -79,6 +80,7 @@ def _pile(volume: Volume) -> dict[str, Any]:
         "net_u95_m3": volume.net_u95_m3,
         "fill_u95_m3": volume.fill_u95_m3,
         "cut_u95_m3": volume.cut_u95_m3,
+        "ground_u95_m3": volume.ground_u95_m3,
         "height_max_m": volume.height_max_m,
         "height_mean_m": volume.height_mean_m,
         "coverage": volume.coverage,

@@ -1,9 +1,10 @@
 """DSM noise estimated from the ground around a pile, for a surface that states none.
 
-The ground beside the piles, less a robust plane, is compared with itself at all distances. What
-the ground does there by itself, its undulation, cannot be told from noise in a single survey and
-counts as noise: the estimate errs on the large side on rough ground, and misses what is longer
-than the window.
+The ground beside the piles, less its own running mean over some metres, is compared with itself at
+all distances up to there. Roughness of the ground counts as noise, since a single survey cannot
+tell them apart. At longer distances the same holds for the undulation of the ground, which is much
+larger than any noise: there a component as large as the short ones together is assumed, reaching as
+far as a stereo model does.
 
 References
 ----------
@@ -19,7 +20,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, optimize
+from scipy import fft, ndimage, optimize
 
 from volumetrics.base_surface import fit_plane
 from volumetrics.errors import InputError
@@ -27,6 +28,9 @@ from volumetrics.grid import Array, Grid
 from volumetrics.noise import DsmNoise, NoiseComponent
 
 _MIN_CELLS = 200
+# Ground is taken as even over this distance, and noise as correlated up to the other one.
+_LOCAL_M = 5.0
+_ASSUMED_RANGE_M = 25.0
 _MAX_SIDE = 512
 _MAX_FIT_CELLS = 20_000
 # Beyond this many sigma a cell is an object on the ground.
@@ -45,7 +49,8 @@ def estimate_noise(grid: Grid, is_ground: NDArray[np.bool_]) -> DsmNoise:
     Returns
     -------
     DsmNoise
-        With as many degrees of freedom as patches of one range fit on the ground.
+        With as many degrees of freedom as patches of the running mean fit on the ground, but at
+        least four.
 
     Raises
     ------
@@ -60,19 +65,33 @@ def estimate_noise(grid: Grid, is_ground: NDArray[np.bool_]) -> DsmNoise:
             "State it in accuracy.json beside the surface, e.g. "
             '{"dsm_noise": {"components": [{"sigma_m": 0.02, "range_m": 5}]}}.',
         )
-    residual = _detrend(grid, usable)
+    residual = _without_plane(grid, usable)
     inlier = usable & (np.abs(residual) <= _OUTLIER_SIGMAS * _spread(residual[usable]))
-    lag_m, semivariance, pairs = variogram(residual, inlier, grid.cell_size_m)
-    components = fit_components(lag_m, semivariance, pairs, grid.cell_size_m)
+    residual -= _running_mean(residual, inlier, max(3, round(_LOCAL_M / grid.cell_size_m)))
+    inlier &= np.abs(residual) <= _OUTLIER_SIGMAS * _spread(residual[inlier])
+    lag_m, semivariance, _ = variogram(residual, inlier, grid.cell_size_m)
+    local = lag_m < _LOCAL_M
+    components = fit_components(lag_m[local], semivariance[local], grid.cell_size_m)
+    seen = DsmNoise(components)
+    assumed = NoiseComponent(seen.sigma_m, _ASSUMED_RANGE_M)
     area_m2 = float(inlier.sum()) * grid.cell_area_m2
-    # The component that matters to a volume is the one that averages out least.
-    largest = max(components, key=lambda part: part.sigma_m * part.range_m, default=None)
-    patch_m2 = max(grid.cell_area_m2, 0.25 * math.pi * largest.range_m**2 if largest else 0.0)
-    dof = max(4.0, area_m2 / patch_m2 - 3.0)
-    return DsmNoise(components, dof, "estimated on the ground around the pile")
+    dof = max(4.0, area_m2 / (0.25 * math.pi * _LOCAL_M**2))
+    return DsmNoise(
+        (*components, assumed),
+        dof,
+        f"estimated on the ground around the pile up to {_LOCAL_M:g} m, assumed as large again "
+        f"up to {_ASSUMED_RANGE_M:g} m",
+    )
 
 
-def _detrend(grid: Grid, usable: NDArray[np.bool_]) -> Array:
+def _running_mean(values: Array, is_valid: NDArray[np.bool_], width: int) -> Array:
+    """Mean of the valid cells in a square of ``width`` cells about each cell."""
+    total = ndimage.uniform_filter(np.where(is_valid, values, 0.0), width, mode="constant")
+    share = ndimage.uniform_filter(is_valid.astype(np.float64), width, mode="constant")
+    return np.asarray(total / np.maximum(share, 1e-9))
+
+
+def _without_plane(grid: Grid, usable: NDArray[np.bool_]) -> Array:
     row, col = np.nonzero(usable)
     every = max(1, row.size // _MAX_FIT_CELLS)
     x, y = grid.x_m(), grid.y_m()
@@ -133,23 +152,24 @@ def variogram(
 
 
 def fit_components(
-    lag_m: Array, semivariance_m2: Array, pairs: Array, cell_size_m: float
+    lag_m: Array, semivariance_m2: Array, shortest_m: float
 ) -> tuple[NoiseComponent, ...]:
     """Non-negative mixture of spherical models that fits a variogram best.
 
     Parameters
     ----------
-    lag_m, semivariance_m2, pairs : ndarrays, shape (k,)
-    cell_size_m : float
+    lag_m, semivariance_m2 : ndarrays, shape (k,)
+    shortest_m : float
+        The shortest range to consider.
 
     Returns
     -------
     tuple of NoiseComponent
-        Of the ranges one cell, then doubling up to the longest lag.
+        Of the shortest range, then doubling up to the longest lag.
     """
-    longest = float(lag_m[-1]) if lag_m.size else cell_size_m
-    steps = max(1, int(math.log2(max(longest / cell_size_m, 2.0))))
-    ranges = cell_size_m * 2.0 ** np.arange(steps + 1)
+    longest = float(lag_m[-1]) if lag_m.size else shortest_m
+    steps = max(1, int(math.log2(max(longest / shortest_m, 2.0))))
+    ranges = shortest_m * 2.0 ** np.arange(steps + 1)
     shapes = [1.0 - NoiseComponent(1.0, float(reach)).covariance(lag_m) for reach in ranges]
     # Classes weigh alike: far pairs are many, but not independent of each other.
     variance = optimize.nnls(np.column_stack(shapes), np.maximum(semivariance_m2, 0.0))[0]

@@ -14,6 +14,7 @@ from scipy import ndimage, spatial
 from volumetrics.base_surface import BaseMethod, BaseSurface, Plane
 from volumetrics.errors import CoverageError, InputError, ToeError
 from volumetrics.grid import Array, Grid, area_fraction
+from volumetrics.ground_shape import ground_relief
 from volumetrics.noise import PERFECT, DsmNoise
 from volumetrics.toe import MIN_CELLS, Boundary, Toe, ToeSamples, boundary, sample_ground
 from volumetrics.uncertainty import Budget, Term, independent, shared
@@ -26,6 +27,8 @@ _HOLE_SLOPE = 0.35
 # A hand follows the same mistaken line for about this far.
 _TOE_RANGE_M = 5.0
 _TOE_STATIONS = 400
+# No loose material rests at more than 45 degrees.
+_STEEPEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ class Volume:
         For ``fill``, ``cut`` and ``net``.
     noise : DsmNoise
         The noise of the surface that the budgets were made with.
+    ground_u95_m3 : float
+        How much the hidden ground may hold more or less than the base, 95 %; not part of the
+        intervals, which hold for the stated base. See `volumetrics.ground_shape`.
     base_facts : mapping of str to float
     warnings : tuple of str
     """
@@ -93,6 +99,7 @@ class Volume:
     hole_count: int
     budgets: Mapping[str, Budget]
     noise: DsmNoise
+    ground_u95_m3: float = 0.0
     base_facts: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -183,6 +190,7 @@ def measure(
         len(hole_sigmas),
         budgets,
         accuracy.noise,
+        _ground_u95_m3(sums, accuracy.noise),
         base.facts,
         toe.notes,
     )
@@ -350,6 +358,16 @@ def _noise(
     return total[:2, :2], total[2:, 2:], total[:2, 2:] + total[2:, :2]
 
 
+def _ground_u95_m3(sums: _Sums, noise: DsmNoise) -> float:
+    """Half-width of 95 % of the volume between the base and the ground that the pile hides."""
+    if not sums.base.is_anchored:
+        return 0.0
+    relief = ground_relief(sums.samples, noise)
+    load = sums.fill_load + sums.cut_load
+    toe = sums.samples.stencil.spread(sums.base.toe_weights(load), load.shape)
+    return 1.96 * float(np.sqrt(relief.propagate([load - toe], sums.grid.cell_size_m)[0, 0]))
+
+
 def _other_noise(sums: _Sums) -> Array:
     """Covariance (2, 2) of fill and cut from the noise of another survey as the base."""
     noise = sums.base.noise
@@ -376,6 +394,8 @@ def _toe_motion(sums: _Sums, fill_toe: Array, cut_toe: Array, sigma_m: float) ->
     outer = grid.stencil(samples.position_m + step).sample(height)
     inner = grid.stencil(samples.position_m - step).sample(height)
     slope = np.nan_to_num((outer - inner) / (2.0 * step_m))
+    # What is steeper is a wall or an object, which a robust base rejects when a sample climbs it.
+    slope = np.clip(slope, -_STEEPEST, _STEEPEST)
     pieces = line.length_m.size
     gains = []
     for by_height, weights, sign in (

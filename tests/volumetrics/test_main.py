@@ -57,7 +57,7 @@ def test_a_bare_raster_estimates_its_noise(write_dsm, write_piles, toe_ring, tmp
     out = tmp_path / "out"
     assert main([str(write_dsm()), str(write_piles([feature(toe_ring)])), "--out", str(out)]) == 0
     document = json.loads((out / "volumes.json").read_text())
-    assert document["piles"][0]["noise"]["source"] == "estimated on the ground around the pile"
+    assert document["piles"][0]["noise"]["source"].startswith("estimated on the ground")
 
 
 def test_a_refused_pile_has_its_reason_and_the_others_are_measured(
