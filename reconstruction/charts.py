@@ -46,8 +46,8 @@ class Atlas:
         ``x, y`` of each corner; texel ``i`` reaches from i to i + 1.
     faces : ndarray of int, shape (m, 3)
         Indices of corners, in the order of the mesh's faces.
-    steep : ndarray of bool, shape (m,)
-        Faces that lie in upright charts.
+    side : ndarray of int, shape (m,)
+        Which side shows the face: -1 for above, 0 to 3 for east, north, west, south.
     width, height : int
         Size of the picture.
     """
@@ -55,7 +55,7 @@ class Atlas:
     point_index: Index
     texels: Array
     faces: Index
-    steep: NDArray[np.bool_]
+    side: Index
     width: int
     height: int
 
@@ -96,7 +96,7 @@ def lay_out(points: Array, faces: Index, texel_m: float, limit_texels: int) -> A
     texels = (plane - low[corner_chart]) * scale[corner_chart, None] + (
         corners[corner_chart] + PAD_TEXELS
     )
-    return Atlas(point_index, texels, corner_of.reshape(-1, 3), side >= 0, width, height)
+    return Atlas(point_index, texels, corner_of.reshape(-1, 3), side, width, height)
 
 
 def _sides(points: Array, faces: Index, texel_m: float) -> Index:

@@ -22,6 +22,8 @@ Heights = NDArray[np.float32]
 _LINES = np.array([[0, 1], [1, 0], [1, 1], [1, -1]])
 # A thinned node that has no height takes the mean of its neighbours when so many of the 8 have one.
 _NEIGHBOURS_NEEDED = 5
+# A neighbour that is higher by so many steps stands there like a wall.
+_WALL = 2.0
 
 
 @dataclass(frozen=True)
@@ -341,22 +343,28 @@ def _steps_to_surface(heights, row, col, dr, dc, limit):  # type: ignore[no-unty
     return 0
 
 
-def thin(heights: Heights) -> Heights:
+def thin(heights: Heights, step_m: float) -> Heights:
     """Every second node of a window, for the next coarser level.
 
-    Nodes are picked, not averaged, so that a wall stays a wall and a coarse border passes
-    through nodes of the fine one. Only a picked node without height is made up, where most of
-    its neighbours have one.
+    Nodes are picked, not averaged, so that walls stay steep and a coarse border passes through
+    nodes of the fine one. Two things are made up: beside a node that stands above it like a wall,
+    a picked node is as high as that, lest a wall that is thinner than a step becomes a row of
+    teeth; and a picked node without height takes the mean of its neighbours, where most have one.
 
     Parameters
     ----------
     heights : ndarray of float32, shape (2 n + 1, 2 m + 1)
+    step_m : float
+        Distance of its nodes.
 
     Returns
     -------
     ndarray of float32, shape (n + 1, m + 1)
     """
     picked = heights[::2, ::2].copy()
+    highest = cv2.dilate(np.where(np.isnan(heights), -np.inf, heights), np.ones((3, 3)))[::2, ::2]
+    below_wall = highest - picked > _WALL * step_m
+    picked[below_wall] = highest[below_wall]
     missing = np.argwhere(np.isnan(picked))
     if len(missing) == 0:
         return picked

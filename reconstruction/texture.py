@@ -33,6 +33,8 @@ _SEAM_COST = 0.25
 _SMOOTHING_ROUNDS = 6
 # Where a block is probed for visibility: its middle and its corners, in texels from its corner.
 _PROBES = np.array([[3, 3], [0, 0], [0, 7], [7, 0], [7, 7]])
+# Texels over which the places on a wall are smoothed: less than what lies between charts.
+_STRAIGHTEN = (7, 7)
 # Empty texels take colours from up to 2 to this power texels away: enough for any mipmap, and not
 # so far that an unseen wall takes those of another chart.
 _CONTINUED_LEVELS = 4
@@ -196,15 +198,18 @@ def _places(points: Array, atlas: Atlas) -> _Places:
     texels = np.full((*padded, 3), np.nan, np.float32)
     normals = np.zeros((padded[0] // BLOCK_TEXELS, padded[1] // BLOCK_TEXELS, 3), np.float32)
     corners = (points - origin)[atlas.point_index].astype(np.float32)
-    _draw(atlas.texels, corners, atlas.faces, texels, normals)
+    sides = np.full(padded, -1, np.int8)
+    _draw(atlas.texels, corners, atlas.faces, atlas.side, texels, normals, sides)
+    if (atlas.side >= 0).any():
+        _straighten(texels, sides)
     length = np.linalg.norm(normals, axis=2, keepdims=True)
     normals /= np.where(length > 0.0, length, 1.0)
     return _Places(origin, texels, _probe(texels, _PROBES), normals)
 
 
 @njit(cache=True, nogil=True)
-def _draw(uv, points, faces, texels, normals):  # type: ignore[no-untyped-def]
-    """Give each texel whose middle lies in a face its place; sum up the normals of each block."""
+def _draw(uv, points, faces, face_sides, texels, normals, sides):  # type: ignore[no-untyped-def]
+    """Give each texel whose middle lies in a face its place and side; sum up normals of blocks."""
     height, width = texels.shape[:2]
     for face in range(faces.shape[0]):
         a, b, c = faces[face]
@@ -231,6 +236,22 @@ def _draw(uv, points, faces, texels, normals):  # type: ignore[no-untyped-def]
                 for axis in range(3):
                     texels[row, col, axis] = points[a, axis] + wb * side_b[axis] + wc * side_c[axis]
                     normals[row // 8, col // 8, axis] += normal[axis]
+                sides[row, col] = face_sides[face]
+
+
+def _straighten(texels: Float32, sides: NDArray[np.int8]) -> None:
+    """Smooth how far out the texels of upright charts lie.
+
+    On a grid, a wall that is not parallel to it has steps of a cell. A photo from above would show
+    each of them another strip of the wall, and the picture on the wall would have teeth.
+    """
+    for axis, pair in ((0, (0, 2)), (1, (1, 3))):
+        there = np.isin(sides, pair)
+        out = np.where(there, texels[..., axis], 0.0).astype(np.float32)
+        mean = cv2.blur(out, _STRAIGHTEN) / np.maximum(
+            cv2.blur(there.astype(np.float32), _STRAIGHTEN), 1e-6
+        )
+        texels[..., axis][there] = mean[there]
 
 
 @njit(cache=True, nogil=True)

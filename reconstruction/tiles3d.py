@@ -201,9 +201,9 @@ class _Builder:
 
     def tile(self, level: int, row: int, col: int, folder: Path) -> _Tile | None:
         """Build and write one tile; None where there is no surface."""
-        heights, bridged = self._heights(row, col)
-        self._keep_thinned(row, col, heights)
         step_m = self.grid.cell_size_m * 2**level
+        heights, bridged = self._heights(row, col)
+        self._keep_thinned(row, col, thin(heights, step_m))
         tolerance_m = step_m * self.options.tolerance_cells
         mesh = triangulate(heights, step_m, tolerance_m)
         if len(mesh.faces) == 0:
@@ -242,15 +242,15 @@ class _Builder:
         added = int(np.isnan(wide[inner][:-1, :-1]).sum() - np.isnan(heights[:-1, :-1]).sum())
         return heights, added
 
-    def _keep_thinned(self, row: int, col: int, heights: Heights) -> None:
-        """Every second node, for the level above. A node on a border belongs to the next tile."""
+    def _keep_thinned(self, row: int, col: int, thinned: Heights) -> None:
+        """Nodes for the level above. A node on a border belongs to the next tile."""
         if self._thinned is None:
             raise RuntimeError("a level is started before its tiles are built")
         top, left = row * self.steps // 2, col * self.steps // 2
         bottom, right = top + self.steps // 2, left + self.steps // 2
         rows, cols = self._thinned.shape
         bottom, right = bottom + (bottom == rows - 1), right + (right == cols - 1)
-        self._thinned[top:bottom, left:right] = thin(heights)[: bottom - top, : right - left]
+        self._thinned[top:bottom, left:right] = thinned[: bottom - top, : right - left]
 
     def _local(self, mesh: GridMesh, level: int, row: int, col: int, elevation: Heights) -> Array:
         """Local coordinates of nodes of a tile; nodes are cell centres."""

@@ -29,8 +29,11 @@ def test_steep_faces_lie_in_upright_charts_at_full_size(block):
     atlas = lay_out(points, faces, TEXEL_M, 4096)
     assert np.array_equal(atlas.point_index[atlas.faces], faces)
     upright = normal[:, 2] < 0.1
-    assert atlas.steep[upright].all()
-    assert not atlas.steep[normal[:, 2] > 0.9].any()
+    east, north = (normal[upright, :2] / np.hypot(*normal[upright, :2].T)[:, None]).T
+    facing = np.select([east > 0.8, north > 0.8, east < -0.8], [0, 1, 2], 3)
+    clear = np.maximum(np.abs(east), np.abs(north)) > 0.99
+    assert np.array_equal(atlas.side[upright][clear], facing[clear])
+    assert (atlas.side[normal[:, 2] > 0.9] == -1).all()
     height_m = np.ptp(points[faces][:, :, 2], axis=1)
     shown = np.ptp(atlas.texels[atlas.faces][:, :, 1], axis=1) * TEXEL_M
     assert shown[upright] == pytest.approx(height_m[upright])
@@ -70,7 +73,7 @@ def test_upright_charts_give_way_where_the_picture_has_a_limit(block):
     full = lay_out(points, faces, TEXEL_M, 4096)
     limited = lay_out(points, faces, TEXEL_M, 320)
     assert limited.height <= 320 < full.height
-    ground = ~full.steep[np.repeat(np.arange(len(faces)), 3)]
+    ground = np.repeat(full.side < 0, 3)
     assert np.ptp(limited.texels[limited.faces.ravel()[ground]], axis=0) == pytest.approx(
         np.ptp(full.texels[full.faces.ravel()[ground]], axis=0)
     )

@@ -185,6 +185,18 @@ def test_thinning_picks_every_second_node_and_mends_single_ones():
     heights = np.arange(81, dtype=np.float32).reshape(9, 9)
     expected = heights[::2, ::2].copy()
     heights[4, 4] = np.nan
-    assert thin(heights) == pytest.approx(expected)
+    assert thin(heights, 10.0) == pytest.approx(expected)
     heights[3:6, 3:6] = np.nan
-    assert np.isnan(thin(heights)[2, 2])
+    assert np.isnan(thin(heights, 10.0)[2, 2])
+
+
+def test_a_wall_thinner_than_a_step_does_not_become_teeth():
+    rows, cols = np.mgrid[:65, :65]
+    # One and a half nodes thick, not parallel to the grid.
+    wall = np.abs(cols - 0.4 * rows - 15.0) < 0.8
+    coarse = np.where(wall, 3.0, 0.0).astype(np.float32)
+    for step_m in (0.1, 0.2, 0.4):
+        coarse = thin(coarse, step_m)
+    crest = coarse.max(axis=1)
+    assert crest.min() == 3.0
+    assert (coarse > 0.0).sum(axis=1).max() <= 3
