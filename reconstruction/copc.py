@@ -33,6 +33,7 @@ SCALE_M = 0.001
 _AXIS_BITS = 21
 _GRID_BITS = 7
 MAX_LEVEL = _AXIS_BITS - _GRID_BITS
+_DIGIT_BITS = 11
 # A subtree with fewer points becomes one node.
 _LEAF_COUNT = 30_000
 _POINT_FORMAT = 7
@@ -120,6 +121,28 @@ def _morton(xyz_mm, low_mm, bits):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
+def _sorted(codes, bits):  # type: ignore[no-untyped-def]
+    """Order that sorts codes of so many bits, and the sorted codes: a radix sort."""
+    count = len(codes)
+    source, target = codes.copy(), np.empty_like(codes)
+    order, moved = np.arange(count), np.empty(count, np.int64)
+    for shift in range(0, bits, _DIGIT_BITS):
+        low, mask = np.uint64(shift), np.uint64((1 << _DIGIT_BITS) - 1)
+        starts = np.zeros((1 << _DIGIT_BITS) + 1, np.int64)
+        for i in range(count):
+            starts[int((source[i] >> low) & mask) + 1] += 1
+        starts = np.cumsum(starts)
+        for i in range(count):
+            digit = int((source[i] >> low) & mask)
+            target[starts[digit]] = source[i]
+            moved[starts[digit]] = order[i]
+            starts[digit] += 1
+        source, target = target, source
+        order, moved = moved, order
+    return order, source
+
+
+@numba.njit(cache=True, nogil=True)
 def _levels(codes, deepest):  # type: ignore[no-untyped-def]
     """The level of each point, from its path and that of the point before it.
 
@@ -140,7 +163,7 @@ def _levels(codes, deepest):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True)
 def _merge_small(codes, levels, first_level):  # type: ignore[no-untyped-def]
     """Lift the points of small subtrees into the node at their top."""
-    for level in range(first_level, MAX_LEVEL):
+    for level in range(first_level, int(levels.max())):
         shift = np.uint64(3 * (_AXIS_BITS - level))
         start = 0
         count = 0
@@ -176,8 +199,7 @@ def nodes(
         Level, x, y, z of each node, and where its points are in that order.
     """
     codes = _morton(xyz_mm, np.array(cube.low_mm, dtype=np.int64), cube.bits)
-    order = np.argsort(codes)
-    codes = codes[order]
+    order, codes = _sorted(codes, 3 * _AXIS_BITS)
     levels = _levels(codes, MAX_LEVEL)
     _merge_small(codes, levels, complete_from)
     by_level = np.argsort(levels, kind="stable")

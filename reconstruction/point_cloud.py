@@ -13,6 +13,7 @@ import math
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -111,17 +112,20 @@ class _Buckets:
         points = np.empty(len(xyz_mm), dtype=_BUCKETED)
         points["xyz_mm"], points["rgb"] = xyz_mm, rgb
         square = xyz_mm[:, :2] // self.size_mm
-        number = square[:, 0].astype(np.int64) << 32 | square[:, 1]
-        for value in np.unique(number):
-            place = (int(value >> 32), int(value & 0xFFFFFFFF))
-            mine = points[number == value]
-            with self._lock:
-                self.counts[place] += len(mine)
-                with self.path(place).open("ab") as file:
-                    mine.tofile(file)
+        first, last = square.min(axis=0), square.max(axis=0)
+        for x, y in product(range(first[0], last[0] + 1), range(first[1], last[1] + 1)):
+            mine = points[(square[:, 0] == x) & (square[:, 1] == y)]
+            if len(mine):
+                self._append((x, y), mine)
         with self._lock:
             self.lowest_mm = min(self.lowest_mm, int(xyz_mm[:, 2].min()))
             self.highest_mm = max(self.highest_mm, int(xyz_mm[:, 2].max()))
+
+    def _append(self, place: tuple[int, int], points: NDArray[Any]) -> None:
+        with self._lock:
+            self.counts[place] += len(points)
+            with self.path(place).open("ab") as file:
+                points.tofile(file)
 
     def path(self, place: tuple[int, int]) -> Path:
         """File of a bucket."""
@@ -186,7 +190,7 @@ def _share_out(buckets: _Buckets, cube: Cube, level: int, writer: CopcWriter, ru
         run.progress(index / len(places), f"writing points, part {index + 1}/{len(places)}")
         points = buckets.take(place)
         order, parts = nodes(points["xyz_mm"], cube, level)
-        points = points[order]
+        points = np.take(points, order)
         whole = records(points["xyz_mm"], points["rgb"])
         finished = [(key, whole[part]) for key, part in parts if key[0] >= level]
         for key, part in parts:
