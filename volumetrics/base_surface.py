@@ -211,24 +211,28 @@ def _escape(design: Array, elevation_m: Array, start: Array) -> Array:
     few, values = design[::every], elevation_m[::every]
     kept = max(_MIN_SAMPLES, round(_MAJORITY * len(few)))
 
-    def trimmed(coefficients: Array) -> float:
-        square = np.partition((values - few @ coefficients) ** 2, kept - 1)[:kept]
-        return float(np.sqrt(square.mean()))
-
     # Level ground first, then planes through random triples; each settles on its majority.
     generator = np.random.default_rng(0)
-    triples = [generator.choice(len(few), 3, replace=False) for _ in range(_ESCAPE_STARTS)]
-    starts = [np.array([np.median(values), 0.0, 0.0])]
-    starts += [np.linalg.lstsq(few[three], values[three], rcond=None)[0] for three in triples]
-    best = start
-    for candidate in starts:
-        plane = candidate
-        for _ in range(3):
-            majority = np.argsort(np.abs(values - few @ plane))[:kept]
-            plane = np.linalg.lstsq(few[majority], values[majority], rcond=None)[0]
-        best = min(best, plane, key=trimmed)
+    triples = generator.integers(0, len(few), (_ESCAPE_STARTS, 3))
+    level = np.array([np.median(values), 0.0, 0.0])
+    planes = np.vstack((start, level, _least_squares(few[triples], values[triples])))
+    for _ in range(3):
+        square = (values - planes @ few.T) ** 2
+        majority = np.argpartition(square, kept - 1, axis=1)[:, :kept]
+        planes = _least_squares(few[majority], values[majority])
+    candidates = np.vstack((start, planes))
+    square = np.partition((values - candidates @ few.T) ** 2, kept - 1, axis=1)[:, :kept]
+    spread = np.sqrt(square.mean(axis=1))
+    best = int(np.argmin(spread))
     # Undulating ground also has planes that suit a part of it; only a wholly different fit counts.
-    return best if trimmed(best) < _MUCH_BETTER * trimmed(start) else start
+    return candidates[best] if spread[best] < _MUCH_BETTER * spread[0] else start
+
+
+def _least_squares(design: Array, values: Array) -> Array:
+    """Planes (k, 3) through k sets of n samples; of the shortest where they do not determine it."""
+    normal = np.einsum("kni,knj->kij", design, design)
+    right = np.einsum("kni,kn->ki", design, values)
+    return np.asarray(np.einsum("kij,kj->ki", np.linalg.pinv(normal, hermitian=True), right))
 
 
 def fit_toe_plane(samples: ToeSamples) -> PlaneFit:

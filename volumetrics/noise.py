@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft
 
 from volumetrics.errors import InputError
@@ -135,13 +136,9 @@ def _quadratic_forms(loads: list[Array], parts: list[NoiseComponent], step_m: fl
     shape = tuple(
         fft.next_fast_len(side + min(side, math.ceil(reach)), real=True) for side in loads[0].shape
     )
-    lags = [np.minimum(np.arange(side), side - np.arange(side)) * step_m for side in shape]
-    distance = np.hypot(lags[0][:, None], lags[1][None, :])
-    kernel = np.zeros(shape)
-    for part in parts:
-        kernel += part.covariance(distance)
+    kernel = _kernel(parts, shape, math.ceil(reach), step_m)
     # Single precision: the sums are of a million positive terms at most.
-    power = fft.rfft2(kernel.astype(np.float32)).real.astype(np.float32)
+    power = fft.rfft2(kernel).real
     power[:, 1 : (shape[1] + 1) // 2] *= 2.0
     spectra = [fft.rfft2(load.astype(np.float32), shape) for load in loads]
     forms = np.zeros((len(loads), len(loads)))
@@ -152,3 +149,17 @@ def _quadratic_forms(loads: list[Array], parts: list[NoiseComponent], step_m: fl
             product = np.sum(weighted.real * right.real + weighted.imag * right.imag)
             forms[i, j] = forms[j, i] = float(product) / (shape[0] * shape[1])
     return forms
+
+
+def _kernel(
+    parts: list[NoiseComponent], shape: tuple[int, ...], reach: int, step_m: float
+) -> NDArray[np.float32]:
+    """Covariance at all lags of a periodic grid; only those within reach are not zero."""
+    rows, cols = (np.arange(min(reach, side // 2) + 1) for side in shape)
+    distance = np.hypot(rows[:, None], cols[None, :]) * step_m
+    quarter = DsmNoise(tuple(parts)).covariance(distance)
+    kernel = np.zeros(shape, dtype=np.float32)
+    for row in (rows, -rows):
+        for col in (cols, -cols):
+            kernel[np.ix_(row, col)] = quarter
+    return kernel
