@@ -35,7 +35,7 @@ _DEEPEST_BUCKET = 7
 _NEIGHBOURHOOD = 6.0
 # The cubes of a tile are counted in an array of at most this many to a side, and so many high.
 _MOST_CELLS = 400
-_LAYERS = 256
+_LAYERS = 128
 _BUCKETED = np.dtype([("xyz_mm", "<i4", (3,)), ("rgb", "u1", (3,))])
 
 
@@ -99,7 +99,7 @@ class _Buckets:
 
     folder: Path
     offset_m: NDArray[np.float64]
-    size_mm: int
+    size_bits: int
     counts: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
     lowest_mm: int = 2**31 - 1
     highest_mm: int = -(2**31)
@@ -111,12 +111,12 @@ class _Buckets:
             return
         points = np.empty(len(xyz_mm), dtype=_BUCKETED)
         points["xyz_mm"], points["rgb"] = xyz_mm, rgb
-        square = xyz_mm[:, :2] // self.size_mm
+        square = xyz_mm[:, :2] >> self.size_bits
         first, last = square.min(axis=0), square.max(axis=0)
         for x, y in product(range(first[0], last[0] + 1), range(first[1], last[1] + 1)):
-            mine = points[(square[:, 0] == x) & (square[:, 1] == y)]
+            mine = np.flatnonzero((square[:, 0] == x) & (square[:, 1] == y))
             if len(mine):
-                self._append((x, y), mine)
+                self._append((x, y), np.take(points, mine))
         with self._lock:
             self.lowest_mm = min(self.lowest_mm, int(xyz_mm[:, 2].min()))
             self.highest_mm = max(self.highest_mm, int(xyz_mm[:, 2].max()))
@@ -151,13 +151,15 @@ def run(inputs: PointCloudInputs, options: PointCloudOptions, folder: Path, run:
         raise StageError(NAME, "The dense surface has no points.", "Look at its stage's messages.")
     bits = _bits(inputs.tiles)
     level = _bucket_level(total)
-    buckets = _Buckets(folder, _offset(inputs.tiles), 2 ** (bits - level))
+    buckets = _Buckets(folder, _offset(inputs.tiles), bits - level)
 
     def sort(tile: PointTile) -> None:
         points = tile.load()
-        kept = regular(points.offsets, options.sparse_share)
-        local = points.offsets[kept].astype(np.float64) + (points.origin - buckets.offset_m)
-        buckets.add(np.rint(local / SCALE_M).astype(np.int32), points.colors[kept])
+        kept = np.flatnonzero(regular(points.offsets, options.sparse_share))
+        from_offset = points.origin - buckets.offset_m
+        buckets.add(
+            _in_millimetres(points.offsets, kept, from_offset), np.take(points.colors, kept, axis=0)
+        )
 
     run.part(0.0, 0.4).map(sort, inputs.tiles, "sorting points, tile")
     count = sum(buckets.counts.values())
@@ -231,6 +233,16 @@ def _cube(buckets: _Buckets, bits: int, level: int) -> tuple[Cube, int]:
     return Cube((east, north, elevation), low_mm, bits + grown), level + grown
 
 
+@numba.njit(cache=True, nogil=True)
+def _in_millimetres(offsets, kept, from_offset):  # type: ignore[no-untyped-def]
+    result = np.empty((len(kept), 3), np.int32)
+    for i in range(len(kept)):
+        for axis in range(3):
+            value_m = np.float64(offsets[kept[i], axis]) + from_offset[axis]
+            result[i, axis] = np.int32(np.rint(value_m / SCALE_M))
+    return result
+
+
 def regular(offsets: NDArray[np.float32], sparse_share: float) -> NDArray[np.bool_]:
     """Which points have company.
 
@@ -254,10 +266,10 @@ def regular(offsets: NDArray[np.float32], sparse_share: float) -> NDArray[np.boo
     span = np.maximum(high - low, 1e-3).astype(np.float64)
     size = _NEIGHBOURHOOD * math.sqrt(span[0] * span[1] / len(offsets))
     size = max(size, float(span[:2].max()) / _MOST_CELLS)
-    bottom = np.array([low[0], low[1], np.median(offsets[:, 2]) - size * _LAYERS / 2])
+    bottom = np.array([low[0], low[1], np.median(offsets[::16, 2]) - size * _LAYERS / 2])
     cells = (math.ceil(span[0] / size) + 3, math.ceil(span[1] / size) + 3, _LAYERS)
     counts = _count(offsets, bottom, size, np.zeros(cells, dtype=np.int32))
-    result: NDArray[np.bool_] = counts >= sparse_share * np.median(counts)
+    result: NDArray[np.bool_] = counts >= sparse_share * np.median(counts[::16])
     return result
 
 
