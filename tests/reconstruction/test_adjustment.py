@@ -7,9 +7,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from reconstruction import normal_equations as normal
-from reconstruction.adjustment import ControlObservations, FocalPrior, MeasuredPositions, adjust
+from reconstruction.adjustment import adjust
 from reconstruction.block import TiePoints
 from reconstruction.camera import Camera, Shot
+from reconstruction.network import ControlObservations, FocalPrior, MeasuredPositions
 
 LENS = Camera("drone", 3000, 2000, 2100.0, 1512.0, 985.0, -0.02, 0.01, -0.003, 4e-4, -3e-4)
 LEVEL = np.radians(3.0)
