@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reconstruction import matches, sfm, tie_points
+from reconstruction import features, images, matches, sfm, tie_points
 from reconstruction.block import SparseModel
 from reconstruction.errors import Cancelled, OptionError, StageError
+from reconstruction.features import FeatureInputs, FeatureOptions
 from reconstruction.matches import MatchInputs, MatchOptions, MatchSet
+from reconstruction.pairs import PairOptions, choose_pairs
 from reconstruction.sfm import SfmInputs, SfmOptions, choose_engine
 from reconstruction.stage import Run
 
@@ -136,3 +138,24 @@ def test_unknown_and_missing_engines_are_refused(monkeypatch):
     monkeypatch.setattr(colmap.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(OptionError, match="pip install pycolmap"):
         choose_engine("colmap")
+
+
+REAL = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("name", "least"), [("brighton_beach", 18), ("caliterra", 25)])
+def test_real_flights_come_together_at_a_reduced_size(name, least, tmp_path):
+    folder = REAL / name / "images"
+    if not folder.is_dir():
+        pytest.skip(f"the flight {folder} is not there")
+    run = Run(jobs=2)
+    photos = images.read_flight(images.PhotoFolder(folder), run).photos
+    pairs = choose_pairs(photos, PairOptions(), run).pairs
+    found = features.run(FeatureInputs(photos), FeatureOptions(1400, 4000), tmp_path, run)
+    matched = matches.run(MatchInputs(photos, found, pairs), MatchOptions(), tmp_path, run)
+    model = colmap.reconstruct(SfmInputs(photos, found, matched), tmp_path, run)
+    assert len(model.shots) >= least
+    # At this size a feature is known to about a third of 2.9 pixels of the full photo.
+    assert np.mean(tie_points.errors_px(model)) < 1.5
+    assert np.bincount(model.tie_points.shot_index).min() > 200
