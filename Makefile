@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench picture lock clean
+
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+
+help: ## Say what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 18
+
+setup: $(READY) ## Install missing system packages and .venv (every other target does it, too)
+
+$(READY): requirements.lock pyproject.toml scripts/setup.sh
+	bash scripts/setup.sh
+	@touch $@
+
+demo: $(READY) ## Render the demo quarry, reconstruct it, measure its piles, compare with the truth
+	$(PYTHON) -m scripts.demo
+
+test: check ## The whole gate, as in CI
+
+check: $(READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+bench: $(READY) ## Print tables of accuracy, time and memory (BENCH="--help" tells the choices)
+	$(PYTHON) -m bench $(BENCH)
+
+picture: $(READY) ## Renew the picture of the README from the demo's survey
+	$(PYTHON) -m scripts.picture
+
+lock: ## Renew requirements.lock from pyproject.toml
+	bash scripts/lock.sh
+
+clean: ## Remove what was built, except .venv and rendered flights
+	rm -rf build/demo/survey build/lock .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find reconstruction volumetrics tests -name __pycache__ -prune -exec rm -rf {} +
