@@ -15,13 +15,14 @@ import time
 import numpy as np
 
 from volumetrics.base_surface import Average, BaseMethod, Fixed, Plane
+from volumetrics.budget import Accuracy
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.grid import area_fraction
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.synthetic import draw_noise, draw_toe, random_pile
 from volumetrics.variogram import estimate_noise
-from volumetrics.volume import Accuracy, measure
+from volumetrics.volume import measure
 
 # Matching noise over a few cells, then two ranges of the size of a stereo model and of a strip.
 NOISE = DsmNoise(

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyproj
+
 from volumetrics import __version__
 from volumetrics.base_surface import Average, BaseMethod, Fixed, Plane
 from volumetrics.errors import InputError, VolumetricsError
@@ -15,6 +17,7 @@ from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.io import write_csv, write_json
 from volumetrics.polygons import read_toes
 from volumetrics.site import Site, measure_site
+from volumetrics.surface_base import SurfaceBase
 from volumetrics.survey import Survey, open_survey
 from volumetrics.volume import MIN_COVERAGE
 
@@ -37,7 +40,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("survey", type=Path, help="survey folder, or a DSM GeoTIFF")
     parser.add_argument("piles", type=Path, help="toe polygons as GeoJSON, named by 'name'")
-    parser.add_argument("--base", choices=(*_METHODS, "fixed"), default="plane")
+    parser.add_argument("--base", choices=(*_METHODS, "fixed", "survey", "design"), default="plane")
+    parser.add_argument(
+        "--base-surface",
+        type=Path,
+        metavar="SURVEY",
+        help="survey folder or GeoTIFF for the bases 'survey' and 'design'",
+    )
     parser.add_argument(
         "--elevation", type=float, metavar="M", help="elevation of the base 'fixed' in metres"
     )
@@ -63,9 +72,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _method(options: argparse.Namespace) -> BaseMethod:
-    if options.base != "fixed":
+def _method(options: argparse.Namespace, crs: pyproj.CRS) -> BaseMethod:
+    if options.base in _METHODS:
         return _METHODS[options.base]
+    if options.base != "fixed":
+        if options.base_surface is None:
+            raise InputError(
+                f"The base {options.base!r} has no surface.",
+                "Give it, e.g. --base-surface LAST_WEEK.",
+            )
+        other = open_survey(options.base_surface, options.crs)
+        if other.crs != crs:
+            raise InputError(
+                f"The base surface is in {other.crs.name}, the survey in {crs.name}.",
+                "Warp one of them to the other's CRS first.",
+            )
+        return SurfaceBase(options.base, other)
     if options.elevation is None:
         raise InputError("The base 'fixed' has no elevation.", "Give it, e.g. --elevation 312.5.")
     return Fixed(options.elevation, options.elevation_sigma)
@@ -109,8 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when every pile was measured, 1 when some were refused, 2 on bad input."""
     options = _parser().parse_args(arguments)
     try:
-        method = _method(options)
         survey = open_survey(options.survey, options.crs)
+        method = _method(options, survey.crs)
         toes, unusable = read_toes(options.piles, survey)
         site = measure_site(survey, toes, method, options.toe_sigma, options.min_coverage)
     except VolumetricsError as error:

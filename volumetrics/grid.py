@@ -75,6 +75,23 @@ class Grid:
             dtype=np.float64,
         )
 
+    def containing(self, bounds_m: tuple[float, float, float, float]) -> Grid:
+        """Grid that contains the bounds: itself, or a larger one with holes around."""
+        rows, cols = self.elevation_m.shape
+        left = (self.west_m - bounds_m[0]) / self.cell_size_m
+        bottom = (self.north_m - bounds_m[1]) / self.cell_size_m - rows
+        right = (bounds_m[2] - self.west_m) / self.cell_size_m - cols
+        top = (bounds_m[3] - self.north_m) / self.cell_size_m
+        more = [max(0, math.ceil(side)) for side in (top, bottom, left, right)]
+        if not any(more):
+            return self
+        elevation = np.pad(
+            self.elevation_m, ((more[0], more[1]), (more[2], more[3])), constant_values=np.nan
+        )
+        west_m = self.west_m - more[2] * self.cell_size_m
+        north_m = self.north_m + more[0] * self.cell_size_m
+        return Grid(elevation, west_m, north_m, self.cell_size_m)
+
     def with_elevation(self, elevation_m: Array) -> Grid:
         """The same cells with other elevations of the same shape."""
         return Grid(elevation_m, self.west_m, self.north_m, self.cell_size_m)

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from volumetrics.method_spread import spread_m3
 from volumetrics.site import Site
 from volumetrics.uncertainty import Budget
 from volumetrics.volume import Volume
 
 _COLUMNS = (
     "pile", "base", "area_m2", "fill_m3", "cut_m3", "net_m3", "net_u95_m3", "fill_u95_m3",
-    "cut_u95_m3", "ground_u95_m3", "height_max_m", "height_mean_m", "coverage", "holes",
-    "hole_area_m2", "warnings", "refused",
+    "cut_u95_m3", "ground_u95_m3", "method_spread_m3", "height_max_m", "height_mean_m", "coverage",
+    "holes", "hole_area_m2", "warnings", "refused",
 )  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def _row(volume: Volume) -> dict[str, Any]:
         "height_max_m": volume.height_max_m,
         "height_mean_m": volume.height_mean_m,
         "hole_area_m2": volume.hole_area_m2,
+        "method_spread_m3": spread_m3(volume.method_nets_m3),
     }
     row: dict[str, Any] = {name: f"{value:.3f}" for name, value in numbers.items()}
     row |= {"pile": volume.pile, "base": volume.base, "holes": volume.hole_count}
@@ -87,6 +89,8 @@ def _pile(volume: Volume) -> dict[str, Any]:
         "holes": volume.hole_count,
         "hole_area_m2": volume.hole_area_m2,
         "base_facts": dict(volume.base_facts),
+        "method_nets_m3": dict(volume.method_nets_m3),
+        "method_spread_m3": spread_m3(volume.method_nets_m3),
         "noise": {
             "source": volume.noise.source,
             "components": [

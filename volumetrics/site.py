@@ -9,14 +9,16 @@ import numpy as np
 import shapely
 
 from volumetrics.base_surface import BaseMethod
+from volumetrics.budget import Accuracy
 from volumetrics.errors import VolumetricsError
 from volumetrics.grid import Grid, area_fraction
+from volumetrics.method_spread import net_by_method, spread_m3
 from volumetrics.noise import DsmNoise
 from volumetrics.survey import Survey
 from volumetrics.toe import Toe
 from volumetrics.uncertainty import Budget, total
 from volumetrics.variogram import estimate_noise
-from volumetrics.volume import MIN_COVERAGE, Accuracy, Volume, measure
+from volumetrics.volume import MIN_COVERAGE, Volume, measure
 
 _MARGIN_CELLS = 8
 # Ground within this distance tells the noise where the survey does not state it.
@@ -25,6 +27,8 @@ _GROUND_MARGIN_M = 20.0
 _GROUND_GAP_M = 0.5
 # An overlap below this share of the smaller pile is a neighbour's inexact line.
 _OVERLAP_SHARE = 0.01
+# A plane that leaves out more of the toe deserves a look.
+_FEW_USED = 0.8
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,33 @@ def _measure_one(
     grid = survey.window(toe.polygon.bounds, margin_m)
     noise = survey.noise or _local_noise(grid, piles)
     accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, toe_sigma_m)
-    return measure(grid, toe, method, accuracy, min_coverage)
+    volume = measure(grid, toe, method, accuracy, min_coverage)
+    nets = net_by_method(grid, toe, noise, min_coverage)
+    return replace(
+        volume, method_nets_m3=nets, warnings=volume.warnings + _doubts(volume, spread_m3(nets))
+    )
+
+
+def _doubts(volume: Volume, method_spread_m3: float) -> tuple[str, ...]:
+    """What a reader of the interval must know beside it."""
+    doubts = []
+    if method_spread_m3 > volume.net_u95_m3:
+        doubts.append(
+            f"the base methods differ by {method_spread_m3:.1f} m³, more than the interval of "
+            f"±{volume.net_u95_m3:.1f} m³, which holds for the base {volume.base!r}"
+        )
+    if volume.ground_u95_m3 > volume.net_u95_m3:
+        doubts.append(
+            f"the ground undulates along the toe: what the pile hides may hold "
+            f"±{volume.ground_u95_m3:.1f} m³ against the base"
+        )
+    used_share = volume.base_facts.get("used_share", 1.0)
+    if used_share < _FEW_USED:
+        doubts.append(
+            f"the base follows only {used_share:.0%} of the toe; the rest is no ground (a wall, "
+            "another pile): mark it as wall or move the line"
+        )
+    return tuple(doubts)
 
 
 def _local_noise(grid: Grid, piles: shapely.STRtree) -> DsmNoise:

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from volumetrics.base_surface import Average, Fixed, Plane
+from volumetrics.budget import Accuracy
 from volumetrics.flexible_base import Triangulated
 from volumetrics.ground_shape import ground_relief
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.synthetic import draw_noise
 from volumetrics.toe import boundary, sample_ground
-from volumetrics.volume import Accuracy, measure
+from volumetrics.volume import measure
 
 
 def test_plane_ground_hides_nothing(pile):

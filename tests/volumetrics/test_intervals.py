@@ -5,11 +5,12 @@ import pytest
 from scipy import stats
 
 from volumetrics.base_surface import Average, Fixed, Plane
+from volumetrics.budget import Accuracy
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.synthetic import draw_noise, draw_toe, random_pile
-from volumetrics.volume import Accuracy, measure
+from volumetrics.volume import measure
 
 NOISE = DsmNoise(
     (NoiseComponent(0.02, 1.0), NoiseComponent(0.015, 5.0), NoiseComponent(0.02, 30.0))

@@ -1,6 +1,8 @@
 import csv
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from volumetrics.__main__ import main
@@ -93,3 +95,44 @@ def test_bad_input_is_one_clear_line(tmp_path, write_piles, toe_ring, survey_fol
     assert capsys.readouterr().err.startswith("error: There is no surface at")
     assert main([str(survey_folder), str(piles), "--base", "fixed"]) == 2
     assert "--elevation" in capsys.readouterr().err
+
+
+def test_an_earlier_survey_as_base_and_the_spread_of_the_methods(
+    survey_folder, write_dsm, write_piles, toe_ring, pile, tmp_path
+):
+    bare = replace(pile, height_m=0.0).grid(20.0, 0.25).elevation_m
+    before = write_dsm(tmp_path / "before.tif", elevation_m=bare)
+    piles = write_piles([feature(toe_ring)])
+    options = ["--base", "survey", "--base-surface", str(before)]
+    assert main([str(survey_folder), str(piles), *options]) == 0
+    (row,) = rows(survey_folder / "volumes.csv")
+    assert float(row["net_m3"]) == pytest.approx(pile.volume_m3, rel=5e-3)
+    nets = json.loads((survey_folder / "volumes.json").read_text())["piles"][0]["method_nets_m3"]
+    assert nets["lowest"] > nets["plane"] > nets["highest"]
+    central = [nets[name] for name in ("plane", "triangulated", "smooth", "average")]
+    assert float(row["method_spread_m3"]) == pytest.approx(max(central) - min(central), abs=1e-3)
+
+
+def test_a_base_surface_must_be_given_and_in_the_same_crs(
+    survey_folder, write_dsm, write_piles, toe_ring, tmp_path, capsys
+):
+    piles = write_piles([feature(toe_ring)])
+    assert main([str(survey_folder), str(piles), "--base", "design"]) == 2
+    assert "--base-surface" in capsys.readouterr().err
+    other = write_dsm(tmp_path / "other.tif", crs="EPSG:32616")
+    options = ["--base", "survey", "--base-surface", str(other)]
+    assert main([str(survey_folder), str(piles), *options]) == 2
+    assert "Warp one of them" in capsys.readouterr().err
+
+
+def test_an_uneven_toe_is_told_beside_the_interval(
+    survey_folder, write_dsm, write_piles, toe_ring, pile
+):
+    grid = pile.grid(20.0, 0.25)
+    waves = 0.2 * np.sin(grid.x_m()[None, :] / 3.0) * np.cos(grid.y_m()[:, None] / 2.0)
+    write_dsm(survey_folder / "dsm.tif", elevation_m=grid.elevation_m + waves)
+    assert main([str(survey_folder), str(write_piles([feature(toe_ring)]))]) == 0
+    (row,) = rows(survey_folder / "volumes.csv")
+    assert "the base methods differ by" in row["warnings"]
+    assert "the ground undulates along the toe" in row["warnings"]
+    assert float(row["ground_u95_m3"]) > float(row["net_u95_m3"])

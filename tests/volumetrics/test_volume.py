@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from shapely.affinity import rotate
 
 from volumetrics.base_surface import Average, Fixed, Plane
+from volumetrics.budget import Accuracy
 from volumetrics.errors import BaseError, CoverageError, InputError, ToeError
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
@@ -29,7 +30,7 @@ from volumetrics.grid import Grid
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.synthetic import Pile
 from volumetrics.toe import Toe
-from volumetrics.volume import Accuracy, measure
+from volumetrics.volume import measure
 
 CELLS_M = (0.1, 0.2, 0.4)
 TURNS_DEG = (0.0, 17.0, 45.0, 61.0, 88.0)

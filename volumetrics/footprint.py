@@ -1,0 +1,128 @@
+"""The footprint: what of a surface belongs to a pile, and what may tell its base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import rasterio.fill
+import shapely
+from scipy import ndimage
+
+from volumetrics.errors import CoverageError, ToeError
+from volumetrics.grid import Array, Grid, area_fraction
+from volumetrics.toe import MIN_CELLS, Boundary, Toe, ToeSamples, boundary, sample_ground
+
+# A hole may hide a surface that rises or falls from its rim by this much per metre (1 sigma):
+# half the slope at which loose material rests.
+_HOLE_SLOPE = 0.35
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """A pile on its grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        The surface as seen, holes included; it contains the toe.
+    elevation_m : ndarray, shape (rows, cols)
+        The pile's surface: holes inside the toe bridged from their rims, walls cleared.
+    cell_areas_m2 : ndarray, shape (rows, cols)
+        Area of each cell within the toe; the sum is the polygon's area.
+    coverage : float
+        Share of the area that was seen.
+    hole_sigmas_m3 : ndarray, shape (k,)
+        1 sigma of the volume in each hole.
+    line : Boundary
+    samples : ToeSamples
+    """
+
+    grid: Grid
+    elevation_m: Array
+    cell_areas_m2: Array
+    coverage: float
+    hole_sigmas_m3: Array
+    line: Boundary
+    samples: ToeSamples
+
+
+def footprint(grid: Grid, toe: Toe, min_coverage: float) -> Footprint:
+    """Cut a pile out of a surface.
+
+    Raises
+    ------
+    ToeError
+        When the toe is smaller than a few cells.
+    CoverageError
+        When less than ``min_coverage`` of the area was seen.
+    """
+    coverage = _coverage(grid, toe, area_fraction(toe.polygon, grid), min_coverage)
+    grid = grid.containing(toe.polygon.bounds)
+    fraction = area_fraction(toe.polygon, grid)
+    cell_areas_m2 = fraction * grid.cell_area_m2
+    cleared = grid.with_elevation(_clear_walls(grid, toe, fraction))
+    elevation_m, hole_sigmas_m3 = _bridge_holes(cleared, cell_areas_m2)
+    line = boundary(toe, grid.cell_size_m)
+    samples = sample_ground(toe, line, grid)
+    return Footprint(grid, elevation_m, cell_areas_m2, coverage, hole_sigmas_m3, line, samples)
+
+
+def _coverage(grid: Grid, toe: Toe, fraction: Array, min_coverage: float) -> float:
+    cells = toe.area_m2 / grid.cell_area_m2
+    if cells < MIN_CELLS:
+        raise ToeError(
+            f"{toe.name}: the toe covers {toe.area_m2:.3g} m², only {cells:.1f} cells of "
+            f"{grid.cell_size_m:g} m.",
+            "Draw it larger, or use a surface with smaller cells.",
+        )
+    seen = float(fraction[np.isfinite(grid.elevation_m)].sum()) / cells
+    if seen < min_coverage:
+        outside = max(0.0, 1.0 - float(fraction.sum()) / cells)
+        raise CoverageError(
+            f"{toe.name}: only {seen:.1%} of the pile was seen ({outside:.1%} lies outside the "
+            f"survey); {min_coverage:.0%} is needed.",
+            "Fly the pile again, or draw the toe around the part that the survey shows.",
+        )
+    return min(seen, 1.0)
+
+
+def _clear_walls(grid: Grid, toe: Toe, fraction: Array) -> Array:
+    """Elevations without the wall in cells that a toe cuts along a wall.
+
+    The centre of such a cell may lie on the wall; the pile's part of it then takes the elevation
+    of the nearest cell of the pile.
+    """
+    if toe.walls is None:
+        return grid.elevation_m
+    row, col = np.nonzero((fraction > 0.0) & (fraction < 1.0))
+    centre = shapely.points(grid.x_m()[col], grid.y_m()[row])
+    on_wall = shapely.dwithin(centre, toe.walls, 0.75 * grid.cell_size_m)
+    on_wall &= ~shapely.contains(toe.polygon, centre)
+    is_pile = fraction > 0.0
+    is_pile[row[on_wall], col[on_wall]] = False
+    nearest = ndimage.distance_transform_edt(~is_pile, return_distances=False, return_indices=True)
+    elevation = grid.elevation_m.copy()
+    at = (row[on_wall], col[on_wall])
+    elevation[at] = grid.elevation_m[nearest[0][at], nearest[1][at]]
+    return elevation
+
+
+def _bridge_holes(grid: Grid, cell_areas: Array) -> tuple[Array, Array]:
+    """Elevations with the holes inside the toe interpolated, and the sigma of each hole in m³."""
+    is_hole = np.isnan(grid.elevation_m) & (cell_areas > 0.0)
+    if not is_hole.any():
+        return grid.elevation_m, np.zeros(0)
+    seen = np.isfinite(grid.elevation_m)
+    level = float(np.mean(grid.elevation_m[seen]))
+    # Relative to a level near the pile: the interpolation works in single precision.
+    values = np.where(seen, grid.elevation_m - level, 0.0).astype(np.float32)
+    reach = float(max(values.shape))
+    bridged = rasterio.fill.fillnodata(
+        values, mask=seen.astype(np.uint8), max_search_distance=reach
+    )
+    elevation = np.where(is_hole, bridged + level, grid.elevation_m)
+    distance_m = ndimage.distance_transform_edt(~seen) * grid.cell_size_m
+    number, count = ndimage.label(is_hole, structure=np.ones((3, 3)))
+    doubt = cell_areas * distance_m * _HOLE_SLOPE
+    return elevation, np.asarray(ndimage.sum_labels(doubt, number, np.arange(1, count + 1)))
