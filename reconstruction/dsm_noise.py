@@ -5,7 +5,11 @@ surface of its own. No photo is in both, so their difference is noise alone: no 
 needed, and the terrain cancels. Its variogram tells fine noise, which averages out over a
 stockpile, from broad errors, which do not.
 
-What both halves have in common (an error of the camera model, of the adjustment as a whole)
+Both halves lose the same detail: relief finer than the matching window. What one more smoothing
+by such a window takes away from the surface stands for what the first one took, as it does on
+any surface that is alike at all scales; its variogram is added.
+
+What else both halves have in common (an error of the camera model, of the adjustment as a whole)
 cannot show here; the accuracy report has it from the adjustment.
 
 References
@@ -20,6 +24,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
@@ -34,9 +39,13 @@ _OUTLIER_NMAD = 5.0
 # Distances of the variogram, in cells.
 _LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 # Ranges that may occur, in cells; each is the distance at which the correlation is gone.
-_RANGES = (3.0, 6.0, 12.0, 25.0, 50.0, 100.0, 200.0, 400.0)
+_RANGES = (1.0, 2.0, 3.0, 6.0, 12.0, 25.0, 50.0, 100.0, 200.0, 400.0)
+# The smallest part of the variance that is worth a component.
 _MIN_SHARE = 0.01
-"""The smallest part of the variance that is worth a component."""
+# Lags with fewer pairs of cells, relative to the shortest, tell more of the shape of the area.
+_MIN_LAG_SHARE = 0.2
+# The window of the matching, as a Gaussian; cells are about as large as its pixels.
+_DETAIL_CELLS = 2.0
 
 
 @dataclass(frozen=True)
@@ -90,17 +99,22 @@ class DsmNoise:
 
 def estimate_noise(surface: DenseSurface) -> DsmNoise | None:
     """Noise of a surface from the difference of its two halves; None if too little is known."""
-    sums = np.zeros((len(_LAGS), 2))
+    noise, detail = np.zeros((len(_LAGS), 2)), np.zeros((len(_LAGS), 2))
     predicted = np.zeros((2, 2))
     for tile in surface.tiles:
-        picture, variances = _noise_of(tile)
-        sums += _pair_sums(picture)
-        predicted += variances
-    if sums[0, 1] < _MIN_CELLS:
+        sample = _sample(tile)
+        noise += _pair_sums(sample.noise_m)
+        detail += _pair_sums(sample.detail_m)
+        predicted += sample.variances_m2
+    if noise[0, 1] < _MIN_CELLS:
         return None
     # Where the halves do not overlap, photos are few and the surface is noisier.
     everywhere, sampled = predicted[:, 0] / predicted[:, 1]
-    return fit_noise(sums[:, 0] * everywhere / sampled, sums[:, 1], surface.grid.cell_size_m)
+    known = (noise[:, 1] > 0) & (detail[:, 1] > 0)
+    squares = np.zeros(len(_LAGS))
+    squares[known] = noise[known, 0] * everywhere / sampled
+    squares[known] += detail[known, 0] / detail[known, 1] * noise[known, 1]
+    return fit_noise(squares, noise[:, 1], surface.grid.cell_size_m)
 
 
 def fit_noise(squares_m2: Array, counts: Array, cell_size_m: float) -> DsmNoise:
@@ -118,7 +132,7 @@ def fit_noise(squares_m2: Array, counts: Array, cell_size_m: float) -> DsmNoise:
     -------
     DsmNoise
     """
-    used = counts > 0.05 * counts.max()
+    used = counts > _MIN_LAG_SHARE * counts.max()
     lags = np.array(_LAGS, dtype=np.float64)[used]
     gamma = squares_m2[used] / counts[used]
     ranges = np.array([value for value in _RANGES if value <= 1.05 * lags.max()])
@@ -139,26 +153,48 @@ def _spherical(relative: Array) -> Array:
     return np.asarray(1.5 * inside - 0.5 * inside**3)
 
 
-def _noise_of(tile: PointTile) -> tuple[NDArray[np.float32], Array]:
-    """The noise samples of a tile as a picture, NaN where unknown or absurd.
+@dataclass(frozen=True)
+class _Sample:
+    """What a tile tells: pictures of noise and of fine detail, NaN where unknown or absurd.
 
-    Also the sums and numbers of the variances that the matches predict, shape (2, 2): for all
-    cells, and for those with a sample.
+    ``variances_m2`` has sum and number of the variances that the matches predict, for all cells
+    and for those with a sample of noise, shape (2, 2).
     """
+
+    noise_m: NDArray[np.float32]
+    detail_m: NDArray[np.float32]
+    variances_m2: Array
+
+
+def _sample(tile: PointTile) -> _Sample:
     with np.load(tile.path) as arrays:
-        row, col, values = arrays["row"], arrays["col"], arrays["noise_m"]
+        row, col, noise = arrays["row"], arrays["col"], arrays["noise_m"]
         variance = arrays["sigma_m"].astype(np.float64) ** 2
-    known = ~np.isnan(values)
-    sums = np.array(
-        [[variance.sum(), len(variance)], [variance[known].sum(), np.count_nonzero(known)]]
+        elevation = arrays["offsets"][:, 2]
+    known = ~np.isnan(noise)
+    sums = [[variance.sum(), len(variance)], [variance[known].sum(), np.count_nonzero(known)]]
+    pictures = np.full((2, int(np.ptp(row)) + 1, int(np.ptp(col)) + 1), np.nan, dtype=np.float32)
+    pictures[:, row - row.min(), col - col.min()] = noise, elevation
+    return _Sample(
+        _without_outliers(pictures[0]), _without_outliers(_detail(pictures[1])), np.array(sums)
     )
-    out = np.full((int(np.ptp(row)) + 1, int(np.ptp(col)) + 1), np.nan, dtype=np.float32)
-    if known.any():
-        middle = np.median(values[known])
-        nmad = 1.4826 * np.median(np.abs(values[known] - middle))
-        values = np.where(np.abs(values - middle) <= _OUTLIER_NMAD * nmad, values, np.nan)
-        out[row - row.min(), col - col.min()] = values
-    return out, sums
+
+
+def _detail(elevation_m: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The surface minus itself smoothed, where the window is nearly whole."""
+    weight = (~np.isnan(elevation_m)).astype(np.float32)
+    share = cv2.GaussianBlur(weight, (0, 0), _DETAIL_CELLS)
+    total = cv2.GaussianBlur(np.nan_to_num(elevation_m), (0, 0), _DETAIL_CELLS)
+    return np.where(share > 0.98, elevation_m - total / np.maximum(share, 0.5), np.nan)
+
+
+def _without_outliers(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    known = picture[~np.isnan(picture)]
+    if len(known) == 0:
+        return picture
+    middle = np.median(known)
+    limit = _OUTLIER_NMAD * 1.4826 * np.median(np.abs(known - middle))
+    return np.where(np.abs(picture - middle) <= limit, picture, np.float32(np.nan))
 
 
 def _pair_sums(values: NDArray[np.float32]) -> Array:
