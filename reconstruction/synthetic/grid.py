@@ -57,10 +57,12 @@ class Grid:
         """Rows and columns within a square around a place, clipped to the grid."""
         row, col = (y - self.south_m) / self.cell_m, (x - self.west_m) / self.cell_m
         reach = radius_m / self.cell_m
-        return (
-            slice(max(0, int(row - reach)), min(self.rows, int(row + reach) + 2)),
-            slice(max(0, int(col - reach)), min(self.cols, int(col + reach) + 2)),
-        )
+
+        def clipped(middle: float, count: int) -> slice:
+            first, last = np.clip([int(middle - reach), int(middle + reach) + 2], 0, count)
+            return slice(int(first), int(last))
+
+        return clipped(row, self.rows), clipped(col, self.cols)
 
     def to_pixels(self, xy: Array) -> Array:
         """Fractional column and row of local places (n, 2)."""

@@ -31,11 +31,19 @@ def sunlight(surface: Raster, cell_m: float) -> Raster:
     length = np.sqrt(1.0 + east * east + north * north)
     facing = (np.float32(np.sin(elevation)) - east * sun_east - north * sun_north) / length
     lit = 1.0 - cast_shadow(surface, cell_m, azimuth, np.tan(elevation))
-    cavity = cv2.GaussianBlur(surface, (0, 0), 0.5 / cell_m) - surface
-    hollow = cv2.GaussianBlur(surface, (0, 0), 4.0 * 0.5 / cell_m) - surface
+    cavity = _mean_around(surface, 0.5 / cell_m) - surface
+    hollow = _mean_around(surface, 2.0 / cell_m) - surface
     open_sky = np.clip(1.0 - 0.8 * cavity - 0.25 * hollow, 0.35, 1.15)
     light = _SUN * np.maximum(facing, 0.0) * lit + _SKY * open_sky * (0.5 + 0.5 / length)
     return np.asarray(light / (_SUN * np.sin(elevation) + _SKY), dtype=np.float32)
+
+
+def _mean_around(surface: Raster, sigma: float) -> Raster:
+    """Gaussian mean, computed on a grid of a quarter of the size."""
+    size = (-(-surface.shape[1] // 4), -(-surface.shape[0] // 4))
+    small = cv2.resize(surface, size, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / 4.0)
+    return np.asarray(cv2.resize(small, surface.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def cast_shadow(surface: Raster, cell_m: float, azimuth_rad: float, rise: float) -> Raster:
@@ -67,7 +75,7 @@ def cast_shadow(surface: Raster, cell_m: float, azimuth_rad: float, rise: float)
     return np.ascontiguousarray(hidden if abs(dy) >= abs(dx) else hidden.T)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _sweep(field, shift, drop, blur_m):  # type: ignore[no-untyped-def]
     """Carry the height of the shadow from line to line, starting on the sunny side."""
     rows, cols = field.shape

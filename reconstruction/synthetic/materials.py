@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numba
 import numpy as np
@@ -41,16 +42,16 @@ class Material:
 
 
 MATERIALS: dict[str, Material] = {
-    "floor": Material((0.36, 0.325, 0.27), (0.006, 0.05), 0.75, 1.0),
-    "gravel": Material((0.37, 0.36, 0.35), (0.014, 0.034), 1.25, 0.9),
+    "floor": Material((0.36, 0.325, 0.27), (0.006, 0.05), 0.6, 1.0),
+    "gravel": Material((0.37, 0.36, 0.35), (0.014, 0.034), 0.85, 0.9),
     "sand": Material((0.56, 0.43, 0.26), (0.004, 0.012), 0.55, 1.1),
     "soil": Material((0.15, 0.105, 0.07), (0.01, 0.09), 1.0, 1.0),
-    "limestone": Material((0.60, 0.575, 0.51), (0.012, 0.075), 1.05, 0.9),
-    "rubble": Material((0.45, 0.42, 0.385), (0.012, 0.13), 1.15, 0.9),
+    "limestone": Material((0.60, 0.575, 0.51), (0.012, 0.075), 0.62, 0.9),
+    "rubble": Material((0.45, 0.42, 0.385), (0.012, 0.13), 0.8, 0.9),
     "asphalt": Material((0.115, 0.113, 0.115), (0.006, 0.03), 1.0, 0.9),
     "rock": Material((0.46, 0.40, 0.32), (0.05, 0.45), 1.0, 1.15, 2.5),
-    "grass": Material((0.13, 0.19, 0.055), (0.012, 0.06), 1.2, 0.7),
-    "bush": Material((0.06, 0.105, 0.035), (0.03, 0.12), 1.5, 0.6),
+    "grass": Material((0.165, 0.19, 0.085), (0.012, 0.06), 1.0, 0.7),
+    "bush": Material((0.075, 0.105, 0.045), (0.03, 0.12), 1.3, 0.6),
     "concrete": Material((0.50, 0.49, 0.465), None, 0.35, 1.0),
     "paint": Material((1.0, 1.0, 1.0), None, 0.12, 1.0),
     "target": Material((1.0, 1.0, 1.0), None, 0.0, 1.0),
@@ -58,6 +59,7 @@ MATERIALS: dict[str, Material] = {
 INDEX = {name: index for index, name in enumerate(MATERIALS)}
 
 
+@lru_cache(maxsize=1)
 def grain_tiles(texel_m: float, seed: int) -> NDArray[np.uint8]:
     """Grain of every material: tiles that repeat seamlessly.
 
@@ -127,7 +129,7 @@ def _stones(radii_m: tuple[float, float], texel_m: float, rng: np.random.Generat
     return (mixed - mixed.mean()) / max(float(mixed.std()), 1e-6)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _lay_stones(stones, height, shade):  # type: ignore[no-untyped-def]
     """Draw ellipsoids into a periodic height field, the higher one wins."""
     size = height.shape[0]

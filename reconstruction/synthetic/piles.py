@@ -93,10 +93,13 @@ def smooth_height(pile: Pile, x: Raster, y: Raster) -> Raster:
     x, y : ndarray
         Local coordinates; their shapes broadcast.
     """
-    line = shapely.Point(pile.crest[0]) if len(pile.crest) == 1 else shapely.LineString(pile.crest)
-    shapely.prepare(line)
-    x, y = np.broadcast_arrays(x, y)
-    distance = shapely.distance(line, shapely.points(x, y)).astype(np.float32)
+    crest = np.array(pile.crest, dtype=np.float32)
+    starts, ends = (crest, crest) if len(crest) == 1 else (crest[:-1], crest[1:])
+    distance = np.full(np.broadcast_shapes(x.shape, y.shape), np.inf, dtype=np.float32)
+    for (x0, y0), (along_x, along_y) in zip(starts, ends - starts, strict=True):
+        length2 = max(float(along_x**2 + along_y**2), 1e-9)
+        t = np.clip(((x - x0) * along_x + (y - y0) * along_y) / np.float32(length2), 0.0, 1.0)
+        distance = np.minimum(distance, np.hypot(x - x0 - t * along_x, y - y0 - t * along_y))
     return np.asarray(
         pile.height_m - pile.slope * np.maximum(distance - pile.plateau_m, 0.0), dtype=np.float32
     )
@@ -120,10 +123,11 @@ def pile_height(
     ideal = smooth_height(pile, part.x, part.y)
     lumps = fractal_noise(part, 6.0, 1.0, rng, 0.55) * 0.13
     rough = fractal_noise(part, 0.8, 0.1, rng, 0.6) * 0.014
-    wide = ideal + lumps * np.minimum(1.0, pile.height_m / 4.0)
+    ragged = fractal_noise(part, 1.0, 0.2, rng, 0.7) * 0.05 * np.clip(1.0 - ideal, 0.0, 1.0)
+    wide = ideal + ragged + lumps * np.minimum(1.0, pile.height_m / 4.0)
     # A smooth minimum rounds the crest, a smooth maximum with zero the toe.
     top = pile.height_m - 0.05
-    rounded = _smooth_minimum(wide, np.float32(top), 0.5 if not pile.plateau_m else 0.25)
+    rounded = _smooth_minimum(wide, np.float32(top), 0.8 if not pile.plateau_m else 0.3)
     height = -_smooth_minimum(-rounded, np.float32(0.0), 0.12)
     height = height + rough * np.clip(height / 0.3, 0.0, 1.0)
     height[height < _LOWEST_M] = 0.0
@@ -211,7 +215,7 @@ def _varied(pile: Pile, factor: float, shift: NDArray[np.float64]) -> Pile:
 def _further_piles(yard: tuple[float, float, float, float], rng: np.random.Generator) -> list[Pile]:
     """Cones on a loose lattice outside the usual yard."""
     west, south, east, north = yard
-    piles = []
+    piles: list[Pile] = []
     for x in np.arange(west + 14.0, east - 12.0, 28.0):
         for y in np.arange(south + 14.0, north - 12.0, 28.0):
             at = np.array([x, y]) + rng.uniform(-4.0, 4.0, 2)

@@ -153,8 +153,8 @@ def _ground(grid: Grid, yard: Bounds, seed: int) -> tuple[Raster, NDArray[np.uin
     surface = floor + rise + bank + 0.07 * blocks
     material = np.full(grid.shape, INDEX["floor"], dtype=np.uint8)
     material[(inward > 0.0) & (steep | (blocks > 0.3))] = INDEX["rock"]
-    green = (inward > 13.0 + 1.5 * scrub) | (south > 0.55 + 0.25 * scrub)
-    green |= (inward > 2.6) & ~steep & (scrub > 1.1)
+    green = (inward > 13.0 + 1.5 * scrub) | (south > np.maximum(0.55 + 0.25 * scrub, 0.2))
+    green |= (inward > 2.6) & ~steep & (scrub > 0.9)
     material[green] = INDEX["grass"]
     colour = _palette(material)
     dust = 0.5 + 0.5 * np.tanh(0.8 * fractal_noise(grid, 24.0, 0.4, rng, 0.62))
@@ -214,12 +214,12 @@ def _tracks(grid: Grid, yard: Bounds, rng: np.random.Generator) -> tuple[Raster,
             pixels = np.round(grid.to_pixels(path + offset * side) * 16.0).astype(np.int32)
             width = max(1, round(0.5 / cell))
             line = np.zeros_like(drawing)
-            cv2.polylines(line, [pixels[:, None, :]], False, 55, width, cv2.LINE_AA, 4)
-            drawing = cv2.add(drawing, line)
+            cv2.polylines(line, [pixels[:, None, :]], False, 160, width, cv2.LINE_AA, 4)
+            cv2.add(drawing, line, dst=drawing)
     wheel = cv2.GaussianBlur(drawing, (0, 0), 0.07 / cell).astype(np.float32) / 255.0
     broken = 0.7 + 0.3 * np.tanh(fractal_noise(grid, 3.0, 0.2, rng, 0.6))
     wheel *= np.clip(broken, 0.0, 1.0)
-    return 0.06 * wheel, 1.0 + 0.5 * wheel - 0.9 * wheel * wheel
+    return 0.04 * wheel, 1.0 - 0.45 * wheel
 
 
 def _grow_bushes(
@@ -286,10 +286,25 @@ def _tip_piles(
         part = Grid(0.0, 0.0, grid.cell_m, *height.shape)
         mottled = np.exp(0.16 * fractal_noise(part, 5.0, 0.3, rng, 0.65))
         base = np.array(MATERIALS[pile.material].colour, dtype=np.float32)
+        _spill(base, higher, part, colour[window], rng)
         colour[window][higher] = base * mottled[higher][:, None]
         found.append((pile, height, window))
         outlines.append(toe_polygon(pile, height, grid, window))
     return _separate(found, outlines)
+
+
+def _spill(
+    tint: Raster,
+    pile: NDArray[np.bool_],
+    part: Grid,
+    colour: Raster,
+    rng: np.random.Generator,
+) -> None:
+    """Scatter a pile's material on the floor around it, in place: colour only."""
+    away = cv2.distanceTransform((~pile).astype(np.uint8), cv2.DIST_L2, 3) * np.float32(part.cell_m)
+    crumbs = fractal_noise(part, 0.7, 0.1, rng, 0.85)
+    share = 0.375 - 0.375 * np.tanh(2.5 * (away - 0.35) - 0.6 * crumbs)
+    colour += share[..., None] * (tint - colour)
 
 
 def _separate(

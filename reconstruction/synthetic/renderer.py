@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 
 from reconstruction.camera import Camera, Shot
 from reconstruction.synthetic.grid import Array, Raster
-from reconstruction.synthetic.materials import INDEX, NEUTRAL, TILE_PX, grain_tiles
-from reconstruction.synthetic.quarry import COLOUR_SCALE, TARGET_SIZE_M, Quarry
+from reconstruction.synthetic.materials import grain_tiles
+from reconstruction.synthetic.quarry import Quarry
+from reconstruction.synthetic.rays import beam, height_at, meet, undistort
+from reconstruction.synthetic.shading import shade_pixel
 
 _LEVELS = (4, 16, 64)
-_ROCK, _CONCRETE, _TARGET = INDEX["rock"], INDEX["concrete"], INDEX["target"]
-_MASK = TILE_PX - 1
+# Rays start together in bundles of 32 x 32 pixels.
+_BUNDLE = 5
+# Samples between the corners of a pixel may be this far off the surface.
+_OFF_M = 0.004
 
 
 @dataclass(frozen=True)
@@ -87,20 +91,23 @@ def _block_maxima(surface: Raster, size: int) -> Raster:
 
 def render(scene: Scene, camera: Camera, shot: Shot) -> Raster:
     """Light that reaches each pixel, linear, float32 of shape (height, width, 3)."""
+    look = (
+        scene.origin,
+        scene.surface,
+        scene.colour,
+        scene.material,
+        scene.tiles,
+        scene.texel_m,
+    )
     return np.asarray(
         _render(
             np.zeros((camera.height_px, camera.width_px, 3), dtype=np.float32),
             _intrinsics(camera),
             np.ascontiguousarray(shot.rotation),
             shot.centre,
-            scene.origin,
-            scene.surface,
-            scene.tops,
             scene.highest_m,
-            scene.colour,
-            scene.material,
-            scene.tiles,
-            scene.texel_m,
+            scene.tops,
+            look,
             scene.targets,
         )
     )
@@ -151,129 +158,15 @@ def _intrinsics(camera: Camera) -> Array:
     )
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
-def _undistort(x, y, guess_x, guess_y, lens):  # type: ignore[no-untyped-def]
-    """Normalised ideal coordinates of distorted ones, by fixed-point iteration."""
-    k1, k2, k3, p1, p2 = lens[3], lens[4], lens[5], lens[6], lens[7]
-    u, v = guess_x, guess_y
-    for _ in range(25):
-        r2 = u * u + v * v
-        radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
-        error_x = x - u * radial - 2.0 * p1 * u * v - p2 * (r2 + 2.0 * u * u)
-        error_y = y - v * radial - p1 * (r2 + 2.0 * v * v) - 2.0 * p2 * u * v
-        u += error_x
-        v += error_y
-        if abs(error_x) + abs(error_y) < 2e-7:
-            break
-    return u, v
-
-
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
-def _height(surface, gx, gy):  # type: ignore[no-untyped-def]
-    """Bilinear height at fractional column and row."""
-    col, row = int(gx), int(gy)
-    u, v = gx - col, gy - row
-    low = surface[row, col] + u * (surface[row, col + 1] - surface[row, col])
-    high = surface[row + 1, col] + u * (surface[row + 1, col + 1] - surface[row + 1, col])
-    return low + v * (high - low)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
-def _leave(gx, gy, dx, dy, size):  # type: ignore[no-untyped-def]
-    """Descent until a ray leaves its block, in metres."""
-    s = 1e9
-    if dx > 1e-12:
-        s = ((int(gx) // size + 1) * size - gx) / dx
-    elif dx < -1e-12:
-        s = (int(gx) // size * size - gx) / dx
-    if dy > 1e-12:
-        s = min(s, ((int(gy) // size + 1) * size - gy) / dy)
-    elif dy < -1e-12:
-        s = min(s, (int(gy) // size * size - gy) / dy)
-    return s
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
-def _descend(gx, gy, z, dx, dy, surface, tops):  # type: ignore[no-untyped-def]
-    """Descent of a ray from column, row and height to the surface; negative: it left the grid.
-
-    ``dx, dy`` are columns and rows a metre of descent.
-    """
-    last_col, last_row = surface.shape[1] - 1.0, surface.shape[0] - 1.0
-    fine, middle, coarse = tops
-    slant = max(abs(dx), abs(dy), 1e-6)
-    nudge = 1e-5 / slant
-    s = 0.0
-    before = 0.0
-    gap_before = 1e9
-    while True:
-        x, y, height = gx + s * dx, gy + s * dy, z - s
-        if not (x >= 0.0 and y >= 0.0 and x < last_col and y < last_row):
-            return -1.0
-        col, row = int(x), int(y)
-        size, top = 64, coarse[row >> 6, col >> 6]
-        if height <= top:
-            size, top = 16, middle[row >> 4, col >> 4]
-            if height <= top:
-                size, top = 4, fine[row >> 2, col >> 2]
-        if height > top:
-            # Over the block, or down to its top.
-            s += min(_leave(x, y, dx, dy, size) + nudge, max(height - top, 1e-5))
-            gap_before = 1e9
-            continue
-        gap = height - _height(surface, x, y)
-        if gap <= 0.0:
-            break
-        before, gap_before = s, gap
-        s += min(0.5 / slant, gap + 1.0)
-    if gap_before > 1e8:
-        return s
-    return _refine(gx, gy, z, dx, dy, surface, before, gap_before, s, gap)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
-def _refine(gx, gy, z, dx, dy, surface, above, gap_above, below, gap_below):  # type: ignore[no-untyped-def]
-    """The root between two descents, by regula falsi with the Illinois rule."""
-    s = below
-    for _ in range(8):
-        s = (above * gap_below - below * gap_above) / (gap_below - gap_above)
-        gap = z - s - _height(surface, gx + s * dx, gy + s * dy)
-        if abs(gap) < 2e-5:
-            break
-        if gap > 0.0:
-            above, gap_above = s, gap
-            gap_below *= 0.5
-        else:
-            below, gap_below = s, gap
-            gap_above *= 0.5
-    return s
-
-
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
-def _meet(dx, dy, dz, centre, origin, surface, tops, highest):  # type: ignore[no-untyped-def]
-    """Fractional column, row and height where a ray in a world direction meets the surface."""
-    if dz > -0.05:
-        return -1.0, -1.0, 0.0
-    mx, my = dx / -dz, dy / -dz
-    start = max(centre[2] - highest, 0.0)
-    gx = (centre[0] + start * mx - origin[0]) / origin[2]
-    gy = (centre[1] + start * my - origin[1]) / origin[2]
-    mx, my = mx / origin[2], my / origin[2]
-    s = _descend(gx, gy, centre[2] - start, mx, my, surface, tops)
-    if s < 0.0:
-        return -1.0, -1.0, 0.0
-    return gx + s * mx, gy + s * my, centre[2] - start - s
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _hit(pixels, lens, rotation, centre, origin, surface, tops, highest):  # type: ignore[no-untyped-def]
     found = np.full((pixels.shape[0], 3), np.nan)
     for k in range(pixels.shape[0]):
         x = (pixels[k, 0] - lens[1]) / lens[0]
         y = (pixels[k, 1] - lens[2]) / lens[0]
-        u, v = _undistort(x, y, x, y, lens)
+        u, v = undistort(x, y, x, y, lens)
         d = rotation.T @ np.array([u, v, 1.0])
-        gx, gy, z = _meet(d[0], d[1], d[2], centre, origin, surface, tops, highest)
+        gx, gy, z = meet(d[0], d[1], d[2], centre, origin, surface, tops, highest)
         if gx >= 0.0:
             found[k, 0] = origin[0] + gx * origin[2]
             found[k, 1] = origin[1] + gy * origin[2]
@@ -281,132 +174,78 @@ def _hit(pixels, lens, rotation, centre, origin, surface, tops, highest):  # typ
     return found
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
-def _grain(tile, u, v):  # type: ignore[no-untyped-def]
-    """Bilinear value of a periodic tile."""
-    col, row = int(np.floor(u)), int(np.floor(v))
-    a, b = u - col, v - row
-    c0, c1, r0, r1 = col & _MASK, (col + 1) & _MASK, row & _MASK, (row + 1) & _MASK
-    low = (1.0 - a) * tile[r0, c0] + a * tile[r0, c1]
-    high = (1.0 - a) * tile[r1, c0] + a * tile[r1, c1]
-    return low + b * (high - low)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
-def _on_target(x, y, targets):  # type: ignore[no-untyped-def]
-    """Brightness of a target at a place, negative beside it."""
-    for k in range(targets.shape[0]):
-        dx, dy = x - targets[k, 0], y - targets[k, 1]
-        c, s = np.cos(targets[k, 2]), np.sin(targets[k, 2])
-        u, v = c * dx + s * dy, c * dy - s * dx
-        if abs(u) < 0.5 * TARGET_SIZE_M and abs(v) < 0.5 * TARGET_SIZE_M:
-            return 0.85 if u * v > 0.0 else 0.03
-    return -1.0
-
-
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[misc]
-def _shade(gx, gy, z, origin, surface, colour, material, tiles, texel, targets, out, row, px):  # type: ignore[no-untyped-def]
-    """Add a quarter of the light of a place to a pixel."""
-    col, line = int(gx), int(gy)
-    a, b = gx - col, gy - line
-    kind = material[int(gy + 0.5), int(gx + 0.5)]
-    x, y = origin[0] + gx * origin[2], origin[1] + gy * origin[2]
-    if kind == _TARGET:
-        white = _on_target(x, y, targets)
-        if white >= 0.0:
-            for band in range(3):
-                out[row, px, band] += 0.25 * white
-            return
-        kind = 0
-    u, v = x, y
-    if kind == _ROCK or kind == _CONCRETE:
-        east = surface[line, col + 1] - surface[line, col]
-        north = surface[line + 1, col] - surface[line, col]
-        if max(abs(east), abs(north)) > 1.2 * origin[2]:
-            u = x if abs(north) > abs(east) else y
-            v = z
-    u, v = u / texel, v / texel
-    tile = tiles[kind]
-    fine = _grain(tile, u, v)
-    wide = _grain(tile, 0.173 * u + 0.228 * v, 0.173 * v - 0.228 * u)
-    gain = 0.25 * fine / NEUTRAL * (0.6 + 0.4 * wide / NEUTRAL) * COLOUR_SCALE / (255.0 * 255.0)
-    for band in range(3):
-        low = (1.0 - a) * colour[line, col, band] + a * colour[line, col + 1, band]
-        high = (1.0 - a) * colour[line + 1, col, band] + a * colour[line + 1, col + 1, band]
-        value = low + b * (high - low)
-        out[row, px, band] += gain * value * value
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
-def _corner_line(y_px, line, lens, rotation, centre, origin, surface, tops, highest):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, nogil=True)
+def _corner_line(y_px, line, lens, rotation, centre, origin, surface, tops, starts):  # type: ignore[no-untyped-def]
     """Directions and meeting points of the pixel corners of one line: ``line`` is (n, 6)."""
     x, y = -(lens[1] + 0.5) / lens[0], (y_px - lens[2]) / lens[0]
     u, v = x, y
     step = 1.0 / lens[0]
     for k in range(line.shape[0]):
-        u, v = _undistort(x, y, u + step, v, lens)
+        u, v = undistort(x, y, u + step, v, lens)
         for axis in range(3):
             line[k, axis] = rotation[0, axis] * u + rotation[1, axis] * v + rotation[2, axis]
-        gx, gy, z = _meet(
-            line[k, 0], line[k, 1], line[k, 2], centre, origin, surface, tops, highest
+        gx, gy, z = meet(
+            line[k, 0], line[k, 1], line[k, 2], centre, origin, surface, tops, starts[k >> _BUNDLE]
         )
         line[k, 3], line[k, 4], line[k, 5] = gx, gy, z
         x += step
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
-def _render(  # type: ignore[no-untyped-def]
-    out,
-    lens,
-    rotation,
-    centre,
-    origin,
-    surface,
-    tops,
-    highest,
-    colour,
-    material,
-    tiles,
-    texel,
-    targets,
-):
+@numba.njit(cache=True, nogil=True)
+def _render(out, lens, rotation, centre, highest, tops, look, targets):  # type: ignore[no-untyped-def]
     height, width = out.shape[0], out.shape[1]
+    origin, surface = look[0], look[1]
     upper = np.empty((width + 1, 6))
     lower = np.empty((width + 1, 6))
-    _corner_line(-0.5, upper, lens, rotation, centre, origin, surface, tops, highest)
-    mean = np.empty(6)
+    starts = np.full((width >> _BUNDLE) + 1, highest)
+    _corner_line(-0.5, upper, lens, rotation, centre, origin, surface, tops, starts)
+    places = np.empty((4, 3))
+    corners = np.empty(4)
+    size = 1 << _BUNDLE
     for row in range(height):
-        _corner_line(row + 0.5, lower, lens, rotation, centre, origin, surface, tops, highest)
+        if row % size == 0:
+            corners[1], corners[3] = row - 1.0, row + size
+            for bundle in range(starts.shape[0]):
+                corners[0], corners[2] = bundle * size - 1.0, (bundle + 1) * size
+                starts[bundle] = beam(corners, lens, rotation, centre, origin, tops, highest)
+        _corner_line(row + 0.5, lower, lens, rotation, centre, origin, surface, tops, starts)
         for px in range(width):
-            whole = min(upper[px, 3], upper[px + 1, 3], lower[px, 3], lower[px + 1, 3]) >= 0.0
-            for sample in range(4):
-                a = 0.25 + 0.5 * (sample & 1)
-                b = 0.25 + 0.5 * (sample >> 1)
-                for axis in range(6):
-                    high = upper[px, axis] + a * (upper[px + 1, axis] - upper[px, axis])
-                    low = lower[px, axis] + a * (lower[px + 1, axis] - lower[px, axis])
-                    mean[axis] = high + b * (low - high)
-                gx, gy, z = mean[3], mean[4], mean[5]
-                if not whole or abs(_height(surface, gx, gy) - z) > 0.004:
-                    gx, gy, z = _meet(
-                        mean[0], mean[1], mean[2], centre, origin, surface, tops, highest
-                    )
-                    if gx < 0.0:
-                        continue
-                _shade(
-                    gx,
-                    gy,
-                    z,
-                    origin,
-                    surface,
-                    colour,
-                    material,
-                    tiles,
-                    texel,
-                    targets,
-                    out,
-                    row,
-                    px,
-                )
+            start = starts[px >> _BUNDLE]
+            smooth = _sample(
+                upper[px],
+                upper[px + 1],
+                lower[px],
+                lower[px + 1],
+                start,
+                centre,
+                origin,
+                surface,
+                tops,
+                places,
+            )
+            shade_pixel(places, smooth, look, targets, out[row, px])
         upper, lower = lower, upper
     return out
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _sample(nw, ne, sw, se, start, centre, origin, surface, tops, places):  # type: ignore[no-untyped-def]
+    """Four places within a pixel, between its corners; False where one had to be cast anew."""
+    smooth = min(nw[3], ne[3], sw[3], se[3]) >= 0.0
+    whole = smooth
+    for k in range(4):
+        # A turned square: edges along rows and columns still get five levels of grey.
+        a, b = 0.375 + 0.5 * (k & 1) - 0.25 * (k >> 1), 0.125 + 0.25 * (k & 1) + 0.5 * (k >> 1)
+        w00, w10, w01, w11 = (1.0 - a) * (1.0 - b), a * (1.0 - b), (1.0 - a) * b, a * b
+        for axis in range(3):
+            i = axis + 3
+            places[k, axis] = w00 * nw[i] + w10 * ne[i] + w01 * sw[i] + w11 * se[i]
+        if whole and abs(height_at(surface, places[k, 0], places[k, 1]) - places[k, 2]) < _OFF_M:
+            continue
+        smooth = False
+        dx = w00 * nw[0] + w10 * ne[0] + w01 * sw[0] + w11 * se[0]
+        dy = w00 * nw[1] + w10 * ne[1] + w01 * sw[1] + w11 * se[1]
+        dz = w00 * nw[2] + w10 * ne[2] + w01 * sw[2] + w11 * se[2]
+        gx, gy, z = meet(dx, dy, dz, centre, origin, surface, tops, start)
+        places[k, 0], places[k, 1], places[k, 2] = gx, gy, z
+    return smooth

@@ -51,7 +51,7 @@ def develop(light: Raster, camera: Camera, exposure: Exposure) -> NDArray[np.uin
     ndarray of uint8, shape (height, width, 3)
         Red, green, blue.
     """
-    light = cv2.GaussianBlur(light, (5, 5), _BLUR_PX, dst=light)
+    cv2.GaussianBlur(light, (5, 5), _BLUR_PX, dst=light)
     light *= (exposure.gain * _falloff(camera))[..., None]
     noise = np.random.default_rng(exposure.seed).standard_normal(light.shape, dtype=np.float32)
     noise *= np.sqrt(_READ_NOISE**2 + _SHOT_NOISE * np.maximum(light, 0.0))

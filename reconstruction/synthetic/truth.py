@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numba
 import numpy as np
 import rasterio
-import rasterio.transform
+import rasterio.windows
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 
 from reconstruction.block import Block, TiePoints
@@ -19,7 +21,8 @@ from reconstruction.synthetic.renderer import Scene, visible
 
 CELL_SIZE_M = 0.05
 _TIE_POINT_COUNT = 1500
-_CHUNK_ROWS = 128
+_CHUNK_ROWS = 512
+_LATTICE_CELLS = 100
 _MARGIN_M = 2.0
 
 
@@ -43,14 +46,14 @@ def write_surfaces(folder: Path, quarry: Quarry) -> None:
         "count": 1,
         "dtype": "float32",
         "crs": f"EPSG:{quarry.frame.epsg}",
-        "transform": rasterio.transform.from_origin(west, north, CELL_SIZE_M, CELL_SIZE_M),
+        "transform": Affine(CELL_SIZE_M, 0.0, west, 0.0, -CELL_SIZE_M, north),
         "nodata": -9999.0,
         "compress": "deflate",
         "zlevel": 1,
         "predictor": 3,
         "tiled": True,
         "blockxsize": 512,
-        "blockysize": _CHUNK_ROWS,
+        "blockysize": 512,
     }
     with (
         rasterio.open(folder / "dsm.tif", "w", **profile) as dsm,
@@ -58,29 +61,73 @@ def write_surfaces(folder: Path, quarry: Quarry) -> None:
     ):
         for top in range(0, rows, _CHUNK_ROWS):
             size = min(_CHUNK_ROWS, rows - top)
-            easting = west + (np.arange(cols) + 0.5) * CELL_SIZE_M
-            northing = north - (np.arange(top, top + size) + 0.5) * CELL_SIZE_M
-            east_mesh, north_mesh = np.meshgrid(easting, northing)
-            places = np.column_stack((east_mesh.ravel(), north_mesh.ravel()))
+            cells = (west, north - top * CELL_SIZE_M, size, cols)
             window = rasterio.windows.Window(0, top, cols, size)
             for raster, target in ((quarry.surface, dsm), (quarry.ground, ground)):
-                values = map_elevation(quarry, raster, places)
-                values = np.where(np.isnan(values), -9999.0, values).astype(np.float32)
-                target.write(values.reshape(size, cols), 1, window=window)
+                target.write(map_elevation(quarry, raster, cells), 1, window=window)
 
 
-def map_elevation(quarry: Quarry, raster: Raster, places: Array) -> Array:
-    """Elevation at eastings and northings (n, 2) of a surface given in the local frame.
+def map_elevation(
+    quarry: Quarry, raster: Raster, cells: tuple[float, float, int, int]
+) -> NDArray[np.float32]:
+    """Elevation at the centres of map cells of a surface given in the local frame.
 
-    A plumb line of the map is not one of the frame, so height and place are iterated; the second
-    pass moves the place by less than 0.1 mm.
+    A plumb line of the map is a straight line in the frame. Its foot and its direction are
+    interpolated between lattice lines 5 m apart, which is exact to a thousandth of a millimetre.
+
+    Parameters
+    ----------
+    quarry : Quarry
+    raster : ndarray of float32, shape quarry.grid.shape
+    cells : tuple
+        Easting and northing of the upper left corner, rows and columns.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, cols)
+        -9999 outside the raster.
     """
-    elevation = np.full(len(places), quarry.frame.elevation_m)
-    for _ in range(2):
-        local = quarry.frame.from_map(np.column_stack((places, elevation)))
-        local[:, 2] = quarry.grid.sample(raster, local[:, :2])
-        elevation = quarry.frame.to_map(local)[:, 2]
-    return np.asarray(elevation)
+    west, north, rows, cols = cells
+    counts = rows // _LATTICE_CELLS + 2, cols // _LATTICE_CELLS + 2
+    easting = west + (np.arange(counts[1]) * _LATTICE_CELLS + 0.5) * CELL_SIZE_M
+    northing = north - (np.arange(counts[0]) * _LATTICE_CELLS + 0.5) * CELL_SIZE_M
+    east, north_mesh = (axis.ravel() for axis in np.meshgrid(easting, northing))
+    base = np.full(east.shape, quarry.frame.elevation_m)
+    foot = quarry.frame.from_map(np.column_stack((east, north_mesh, base)))
+    lift = quarry.frame.from_map(np.column_stack((east, north_mesh, base + 10.0))) - foot
+    lattice = np.hstack((foot, lift / 10.0)).reshape(*counts, 6)
+    grid = quarry.grid
+    origin = np.array([grid.west_m, grid.south_m, grid.cell_m])
+    out = np.empty((rows, cols), dtype=np.float32)
+    _plumb(lattice, raster, origin, quarry.frame.elevation_m, out)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _plumb(lattice, raster, origin, base, out):  # type: ignore[no-untyped-def]
+    """Meet the plumb line of each cell with the bilinear surface."""
+    line = np.empty(6)
+    for row in range(out.shape[0]):
+        i, b = row // _LATTICE_CELLS, (row % _LATTICE_CELLS) / _LATTICE_CELLS
+        for col in range(out.shape[1]):
+            j, a = col // _LATTICE_CELLS, (col % _LATTICE_CELLS) / _LATTICE_CELLS
+            for k in range(6):
+                upper = lattice[i, j, k] + a * (lattice[i, j + 1, k] - lattice[i, j, k])
+                lower = lattice[i + 1, j, k] + a * (lattice[i + 1, j + 1, k] - lattice[i + 1, j, k])
+                line[k] = upper + b * (lower - upper)
+            height = 0.0
+            for _ in range(3):
+                gx = (line[0] + height * line[3] - origin[0]) / origin[2]
+                gy = (line[1] + height * line[4] - origin[1]) / origin[2]
+                x, y = int(gx), int(gy)
+                if gx < 0 or gy < 0 or x >= raster.shape[1] - 1 or y >= raster.shape[0] - 1:
+                    height = -9999.0 - base
+                    break
+                u, v = gx - x, gy - y
+                low = raster[y, x] + u * (raster[y, x + 1] - raster[y, x])
+                high = raster[y + 1, x] + u * (raster[y + 1, x + 1] - raster[y + 1, x])
+                height = (low + v * (high - low) - line[2]) / line[5]
+            out[row, col] = base + height
 
 
 def write_piles(folder: Path, quarry: Quarry, shots: tuple[Shot, ...], camera: Camera) -> None:

@@ -94,8 +94,11 @@ def park(vehicle: Vehicle, grid: Grid, surface: Raster, colour: Raster) -> np.nd
     dx, dy = grid.x[:, cols] - vehicle.x, grid.y[rows] - vehicle.y
     forward = np.cos(angle) * dx + np.sin(angle) * dy
     left = -np.sin(angle) * dx + np.cos(angle) * dy
-    base = float(np.median(surface[rows, cols]))
     covered = np.zeros(surface.shape, dtype=bool)
+    under = (np.abs(forward) < 4.5) & (np.abs(left) < 1.4)
+    if not under.any():
+        return covered
+    base = float(np.median(surface[rows, cols][under]))
     for box in vehicle.boxes:
         ahead, aside = forward - box.x, left - box.y
         top = base + box.top_m + box.rise * ahead
