@@ -270,37 +270,40 @@ def _lowest(profile: Heights, reach: int) -> Heights:
     return np.asarray(np.fmin.reduce(windows, axis=1))
 
 
-def bridge(heights: Heights, width: int, length: int) -> Heights:
-    """A copy of a window in which small holes are closed; others stay open as they are.
+def bridge(heights: Heights, radius: int) -> Heights:
+    """A copy of a window in which narrow holes are closed; wide ones stay open, rounded.
 
-    A hole is small where each of its cells lies on a line (row, column or diagonal) that meets the
-    surface on both sides within ``width`` cells, and all of it fits into a square of ``length``
-    cells. The elevation is the mean of the straight connections, the shorter ones counting more.
+    What is closed are the missing cells that no disc of the radius reaches without touching the
+    surface: slits and small holes, not the middle of large ones. Their elevation is the mean of
+    the straight connections between both sides (along the row, column and diagonals), the shorter
+    ones counting more.
 
     Parameters
     ----------
     heights : ndarray of float32, shape (rows, cols)
-        Elevation in metres, NaN in holes. Holes that touch the window's border stay open, so
-        windows that overlap by ``length`` cells agree on the holes of their common inside.
-    width, length : int
-        Of the largest hole that is bridged, in cells.
+        Elevation in metres, NaN in holes.
+    radius : int
+        Of the disc, in cells. The result depends on nothing further away than `bridge_reach`.
 
     Examples
     --------
-    >>> bridge(np.array([[1, 2, 3], [1, np.nan, 3], [1, 2, 3]], np.float32), 4, 4)[1, 1]
+    >>> bridge(np.array([[1, 2, 3], [1, np.nan, 3], [1, 2, 3]], np.float32), 2)[1, 1]
     np.float32(2.0)
     """
     missing = np.isnan(heights)
-    if not missing.any():
+    if not missing.any() or missing.all():
         return heights
-    count, hole, box, _ = cv2.connectedComponentsWithStats(missing.astype(np.uint8))
-    left, top, cols, rows = box[:, :4].T
-    small = (np.maximum(cols, rows) <= length) & (left > 0) & (top > 0)
-    small &= (left + cols < heights.shape[1]) & (top + rows < heights.shape[0])
-    small[0] = False
-    bridged = _bridge(heights, small[hole], width, _LINES)
-    whole = np.bincount(hole[np.isnan(bridged)], minlength=count) == 0
-    return np.where(missing & ~whole[hole], np.float32(np.nan), bridged)
+    inside = cv2.distanceTransform(missing.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    disc_fits = (inside > radius).astype(np.uint8)
+    if disc_fits.any():
+        away = cv2.distanceTransform(1 - disc_fits, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        missing &= away > radius
+    return np.asarray(_bridge(heights, missing, bridge_reach(radius), _LINES))
+
+
+def bridge_reach(radius: int) -> int:
+    """Cells around a window that `bridge` must know to agree with other windows."""
+    return 5 * radius // 2
 
 
 @njit(cache=True, nogil=True)

@@ -246,7 +246,7 @@ def _straighten(texels: Float32, sides: NDArray[np.int8]) -> None:
     each of them another strip of the wall, and the picture on the wall would have teeth.
     """
     for axis, pair in ((0, (0, 2)), (1, (1, 3))):
-        there = np.isin(sides, pair)
+        there = (sides == pair[0]) | (sides == pair[1])
         out = np.where(there, texels[..., axis], 0.0).astype(np.float32)
         mean = cv2.blur(out, _STRAIGHTEN) / np.maximum(
             cv2.blur(there.astype(np.float32), _STRAIGHTEN), 1e-6

@@ -24,7 +24,7 @@ from reconstruction.errors import OptionError, StageError
 from reconstruction.exposure import Exposures
 from reconstruction.frame import LocalFrame
 from reconstruction.gltf import ROUNDING, TexturedMesh, to_glb
-from reconstruction.mesh import GridMesh, Heights, bridge, skirt, thin, triangulate
+from reconstruction.mesh import GridMesh, Heights, bridge, bridge_reach, skirt, thin, triangulate
 from reconstruction.rasters import RasterReader
 from reconstruction.stage import Run, Stage
 from reconstruction.texture import Views, bake
@@ -41,8 +41,8 @@ _LIMIT_TEXELS = 2048
 # A viewer with the usual target of 16 pixels then shows a texel on at most 2 of them, and what a
 # tile may miss, things narrower than two of its steps, is no larger.
 _ERROR_TEXELS = 8
-# Holes that are closed in the model, and only in the model, cells.
-_BRIDGE_WIDTH, _BRIDGE_LENGTH = 20, 64
+# Holes up to twice as wide are closed in the model, and only in the model.
+_BRIDGE_RADIUS_M, _BRIDGE_RADIUS_CELLS = 1.5, 48
 # Nodes along a border by which a neighbour of the next coarser level may place a wall elsewhere.
 _SKIRT_REACH = 4
 _BUFFER_SCALE = 0.25
@@ -235,10 +235,11 @@ class _Builder:
         size, top, left = self.steps + 1, row * self.steps, col * self.steps
         if self._nodes is not None:
             return _window(self._nodes, top, left, size), 0
-        margin = _BRIDGE_LENGTH
+        radius = min(round(_BRIDGE_RADIUS_M / self.grid.cell_size_m), _BRIDGE_RADIUS_CELLS)
+        margin = bridge_reach(radius)
         wide = self._dsm.read(top - margin, left - margin, size + 2 * margin, size + 2 * margin)[0]
         inner = np.s_[margin : margin + size, margin : margin + size]
-        heights = bridge(wide, _BRIDGE_WIDTH, _BRIDGE_LENGTH)[inner].copy()
+        heights = bridge(wide, radius)[inner].copy()
         added = int(np.isnan(wide[inner][:-1, :-1]).sum() - np.isnan(heights[:-1, :-1]).sum())
         return heights, added
 

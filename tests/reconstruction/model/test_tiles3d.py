@@ -95,8 +95,9 @@ def test_the_output_says_what_was_written(made):
     assert made.output.first_level_bytes == sizes["1/0_0.glb"] < 1_500_000
     assert made.tileset["asset"]["version"] == "1.1"
     assert made.tileset["asset"]["extras"]["bridged_m2"] == made.output.bridged_m2
-    # The small hole of 6 by 8 cells; the large one is open.
-    assert made.output.bridged_m2 == pytest.approx(48 * 0.1**2)
+    # The small hole of 6 by 8 cells, and the corners of the large one: what a disc of 15 cells
+    # leaves of a corner is 1 - pi / 4 of its squared radius, and a little for whole cells.
+    assert 48 * 0.1**2 <= made.output.bridged_m2 < (48 + 4 * 0.3 * 15**2) * 0.1**2
 
 
 def test_the_place_on_earth_is_exact(made, yard):
@@ -137,7 +138,7 @@ def test_points_of_the_mesh_are_cells_of_the_dsm(made, yard):
         # Rounding by the compression: a 14 bit step of a 26 m tile in each direction.
         assert np.abs(row - np.rint(row)).max() * yard.cell_m < 0.002
         known = ~np.isnan(truth)
-        assert known.mean() > 0.98
+        assert known.mean() > 0.9
         # A curtain hangs at the border of tiles; all else lies on the surface.
         gap_m = truth[known] - elevation[known]
         assert gap_m.min() > -0.002
