@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from volumetrics.volume import Volume
 _COLUMNS = (
     "pile", "base", "area_m2", "fill_m3", "cut_m3", "net_m3", "net_u95_m3", "fill_u95_m3",
     "cut_u95_m3", "ground_u95_m3", "method_spread_m3", "height_max_m", "height_mean_m", "coverage",
-    "holes", "hole_area_m2", "warnings", "refused",
+    "holes", "hole_area_m2", "wet_t", "wet_u95_t", "dry_t", "dry_u95_t", "warnings", "refused",
 )  # fmt: skip
 
 
@@ -44,6 +45,8 @@ def _row(volume: Volume) -> dict[str, Any]:
         "hole_area_m2": volume.hole_area_m2,
         "method_spread_m3": spread_m3(volume.method_nets_m3),
     }
+    if volume.tonnes is not None:
+        numbers |= asdict(volume.tonnes)
     row: dict[str, Any] = {name: f"{value:.3f}" for name, value in numbers.items()}
     row |= {"pile": volume.pile, "base": volume.base, "holes": volume.hole_count}
     return row | {"coverage": f"{volume.coverage:.4f}", "warnings": "; ".join(volume.warnings)}
@@ -89,6 +92,7 @@ def _pile(volume: Volume) -> dict[str, Any]:
         "holes": volume.hole_count,
         "hole_area_m2": volume.hole_area_m2,
         "base_facts": dict(volume.base_facts),
+        "tonnes": asdict(volume.tonnes) if volume.tonnes else None,
         "method_nets_m3": dict(volume.method_nets_m3),
         "method_spread_m3": spread_m3(volume.method_nets_m3),
         "noise": {

@@ -6,6 +6,9 @@ wall on the polygon's outer ring, counted from 0 in the order of the file. In a 
 the part comes first: ``[part, i, j]``. A bunker drawn from its open corner round the back is
 ``"walls": [[0, 3]]``.
 
+Optional properties ``density_t_m3``, ``density_sigma_t_m3``, ``moisture`` and ``moisture_sigma``
+give tonnes, see `volumetrics.density`.
+
 GeoJSON is in WGS 84 by its standard (RFC 7946), and in a named CRS by the older convention that
 GIS programs still write (``crs`` member). Where there is no name and the coordinates fall into the
 survey as they are, they are taken to be in the survey's CRS, and the result says so.
@@ -22,6 +25,7 @@ import numpy as np
 import pyproj
 import shapely
 
+from volumetrics.density import material_of
 from volumetrics.errors import InputError, ToeError
 from volumetrics.grid import Array
 from volumetrics.survey import Survey, parse_crs
@@ -166,12 +170,17 @@ def _toe(
         return np.column_stack(to_map.transform(coordinates[:, 0], coordinates[:, 1]))
 
     mapped = shapely.transform(shapely.force_2d(drawn), on_map)
-    walls = (feature.get("properties") or {}).get("walls")
+    properties = feature.get("properties") or {}
+    walls = properties.get("walls")
+    try:
+        material = material_of(properties)
+    except InputError as error:
+        raise ToeError(f"{name}: {error.reason}", error.hint) from error
     lines = _walls(name, mapped, walls) if walls else None
     # As drawn first: only a simple polygon can be tidied up.
     polygon, repairs = clean(Toe(name, mapped).polygon)
     notes = (*repairs, note) if note else repairs
-    return Toe(name, polygon, lines, notes)
+    return Toe(name, polygon, lines, material, notes)
 
 
 def _walls(name: str, polygon: shapely.Geometry, walls: Any) -> shapely.Geometry | None:

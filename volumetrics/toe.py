@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from volumetrics.density import Material
 from volumetrics.errors import ToeError
 from volumetrics.grid import Array, Grid, Stencil, rings
 
@@ -35,6 +36,8 @@ class Toe:
     walls : LineString or MultiLineString, optional
         Stretches of the outer rings that run along a wall: there is no ground to see there, so
         they take no part in the base.
+    material : Material, optional
+        For tonnes.
     notes : tuple of str
         What was assumed or repaired while reading it.
 
@@ -47,7 +50,8 @@ class Toe:
     name: str
     polygon: shapely.Geometry
     walls: shapely.Geometry | None = None
-    notes: tuple[str, ...] = field(default=())
+    material: Material | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.polygon.geom_type not in ("Polygon", "MultiPolygon"):

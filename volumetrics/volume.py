@@ -9,6 +9,7 @@ import numpy as np
 
 from volumetrics.base_surface import BaseMethod, BaseSurface, Plane
 from volumetrics.budget import Accuracy, budgets, ground_u95_m3
+from volumetrics.density import Tonnes, tonnes
 from volumetrics.errors import BaseError
 from volumetrics.footprint import Footprint, footprint
 from volumetrics.grid import Grid
@@ -48,6 +49,8 @@ class Volume:
         How much the hidden ground may hold more or less than the base, 95 %; not part of the
         intervals, which hold for the stated base. See `volumetrics.ground_shape`.
     base_facts : mapping of str to float
+    tonnes : Tonnes, optional
+        Of the net volume, where the material is known.
     method_nets_m3 : mapping of str to float
         Net volume with every base that the toe determines; empty when not compared.
     warnings : tuple of str
@@ -66,6 +69,7 @@ class Volume:
     noise: DsmNoise
     ground_u95_m3: float = 0.0
     base_facts: Mapping[str, float] = field(default_factory=dict)
+    tonnes: Tonnes | None = None
     method_nets_m3: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -135,6 +139,9 @@ def measure(
     base = (method or Plane()).fit(pile.grid, pile.samples, accuracy.noise)
     _check_base(toe, pile, base)
     sums = sum_heights(pile, base, accuracy.noise.sigma_m)
+    found = budgets(pile, base, sums, accuracy)
+    net_m3 = sums.fill_m3 - sums.cut_m3
+    mass = tonnes(net_m3, found["net"].u95_m3, toe.material) if toe.material else None
     return Volume(
         toe.name,
         base.method,
@@ -142,13 +149,14 @@ def measure(
         sums.fill_m3,
         sums.cut_m3,
         sums.height_max_m,
-        (sums.fill_m3 - sums.cut_m3) / toe.area_m2,
+        net_m3 / toe.area_m2,
         pile.coverage,
         len(pile.hole_sigmas_m3),
-        budgets(pile, base, sums, accuracy),
+        found,
         accuracy.noise,
         ground_u95_m3(pile, base, sums, accuracy.noise),
         base.facts,
+        mass,
         warnings=toe.notes,
     )
 

@@ -129,10 +129,25 @@ def test_an_uneven_toe_is_told_beside_the_interval(
     survey_folder, write_dsm, write_piles, toe_ring, pile
 ):
     grid = pile.grid(20.0, 0.25)
-    waves = 0.2 * np.sin(grid.x_m()[None, :] / 3.0) * np.cos(grid.y_m()[:, None] / 2.0)
+    x, y = grid.x_m()[None, :], grid.y_m()[:, None]
+    waves = 0.2 * np.sin(x / 3.0) * np.cos(y / 2.0) + 0.02 * x**2
     write_dsm(survey_folder / "dsm.tif", elevation_m=grid.elevation_m + waves)
     assert main([str(survey_folder), str(write_piles([feature(toe_ring)]))]) == 0
     (row,) = rows(survey_folder / "volumes.csv")
     assert "the base methods differ by" in row["warnings"]
     assert "the ground undulates along the toe" in row["warnings"]
     assert float(row["ground_u95_m3"]) > float(row["net_u95_m3"])
+
+
+def test_tonnes_where_the_density_is_stated(survey_folder, write_piles, toe_ring):
+    properties, geometry = feature(toe_ring)
+    known = properties | {"density_t_m3": 1.6, "density_sigma_t_m3": 0.05, "moisture": 0.04}
+    unknown = properties | {"name": "Unknown"}
+    wrong = properties | {"name": "Wrong", "density_t_m3": 1600}
+    piles = write_piles([(known, geometry), (unknown, geometry), (wrong, geometry)])
+    assert main([str(survey_folder), str(piles)]) == 1
+    first, second, third = rows(survey_folder / "volumes.csv")
+    assert float(first["wet_t"]) == pytest.approx(1.6 * float(first["net_m3"]), rel=1e-4)
+    assert float(first["dry_t"]) == pytest.approx(float(first["wet_t"]) / 1.04, rel=1e-4)
+    assert second["wet_t"] == ""
+    assert "1600 t/m³ is impossible" in third["refused"]
