@@ -3,6 +3,9 @@
 The rays of the pixel corners are cast through a pyramid of block maxima. Between them the place
 that a ray meets is interpolated, and cast anew where that place is not on the surface: at the
 edges of what is visible. So four samples a pixel cost little more than one ray.
+
+Numba's cache looks at the file of the outermost function only: touch this one after a change in
+`rays`, `shading` or the constants they use.
 """
 
 from __future__ import annotations
