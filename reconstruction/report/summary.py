@@ -1,0 +1,370 @@
+"""The survey in words: the verdict, what to know before use, and the key numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reconstruction.report import pictures
+from reconstruction.report.example_pile import (
+    EXAMPLE_M3,
+    U95_PER_SIGMA,
+    cone_radius_m,
+    noise_sigma_m3,
+)
+from reconstruction.report.facts import Facts, number
+from reconstruction.report.text import (
+    count,
+    length,
+    listed,
+    share,
+    significant,
+    with_unit,
+)
+
+_NO_CHECK = "no check points were given"
+_LEVELS = ("refuse", "warn", "note", "info")
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to know before the survey is used.
+
+    Parameters
+    ----------
+    level : str
+        ``refuse``, ``warn``, ``note`` or ``info``.
+    message, remedy : str
+    photos : tuple of str
+        Photos that it concerns.
+    """
+
+    level: str
+    message: str
+    remedy: str = ""
+    photos: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """One line of the key numbers.
+
+    Parameters
+    ----------
+    label : str
+    value : str or None
+        With its unit; None where it is not known.
+    meaning : str
+        What it says, or why it is not known.
+    """
+
+    label: str
+    value: str | None
+    meaning: str
+
+
+def example_pile_u95_m3(accuracy: dict[str, Any]) -> float | None:
+    """Half-width of the 95 % interval of the example pile by noise and scale; None if unknown."""
+    scale = number(accuracy, "scale_sigma")
+    components = (accuracy.get("dsm_noise") or {}).get("components")
+    if scale is None or not components:
+        return None
+    parts = [(part["sigma_m"], part["range_m"]) for part in components]
+    noise_m3 = noise_sigma_m3(parts, cone_radius_m())
+    return U95_PER_SIGMA * math.hypot(noise_m3, 3.0 * scale * EXAMPLE_M3)
+
+
+def headline(facts: Facts) -> list[str]:
+    """The verdict in a few sentences; each says no more than the files do."""
+    return [_placed(facts), _accuracy(facts.accuracy), _heights(facts.accuracy), _pile(facts)]
+
+
+def _placed(facts: Facts) -> str:
+    placed, total = facts.survey.get("registered_count"), facts.survey.get("image_count")
+    if placed is None or not total:
+        return "It is not known how many photos are placed."
+    return f"{placed:,} of {count(total, 'photo is', 'photos are')} placed."
+
+
+def _accuracy(accuracy: dict[str, Any]) -> str:
+    rmse = accuracy.get("check_point_rmse_m")
+    if not rmse:
+        return (
+            "Nothing independent confirms its accuracy, because there are no check points: every ±"
+            " here is what the adjustment and the photos say of themselves."
+        )
+    points = len(accuracy["check_points"])
+    return (
+        f"By {count(points, 'independent check point', 'independent check points')} it is accurate"
+        f" to {length(rmse['horizontal'])} in plan and {length(rmse['vertical'])} in height (RMSE)."
+    )
+
+
+def _heights(accuracy: dict[str, Any]) -> str:
+    sigma = number(accuracy, "vertical_sigma_m")
+    if sigma is None:
+        return "How far its heights may differ from another survey's is not known."
+    between = U95_PER_SIGMA * math.sqrt(2.0) * sigma
+    return (
+        f"Heights of two surveys as good as this one differ by up to about ±\u00a0{length(between)}"
+        " where nothing has changed (95\u00a0%)."
+    )
+
+
+def _pile(facts: Facts) -> str:
+    u95 = example_pile_u95_m3(facts.accuracy)
+    if u95 is None:
+        return "How good a volume is cannot be told: the noise or the scale is not known."
+    return (
+        f"A cone of {with_unit(EXAMPLE_M3, 'm³', 4)} measured above the plane through its own toe"
+        f" is good to about ±\u00a0{with_unit(u95, 'm³')} (95\u00a0%), not counting how the toe"
+        " line is drawn and what the ground under it is like."
+    )
+
+
+def notices(facts: Facts) -> list[Notice]:
+    """Warnings, contradictions and decisions, the gravest first."""
+    survey = facts.survey
+    found = [Notice("note", note) for note in survey.get("notes") or []]
+    found += [
+        Notice(item["level"], item["message"], item.get("remedy", ""), tuple(item["photos"]))
+        for item in (survey.get("verdict") or {}).get("findings") or []
+    ]
+    found += _own_notices(facts)
+    return sorted(found, key=lambda notice: _LEVELS.index(notice.level))
+
+
+def _own_notices(facts: Facts) -> Iterator[Notice]:
+    lost = [photo for photo in facts.photos if not photo.registered]
+    if lost:
+        reasons = sorted({photo.reason for photo in lost if photo.reason})
+        yield Notice(
+            "warn",
+            f"{count(len(lost), 'photo is', 'photos are')} not placed and not used. "
+            + " ".join(reasons),
+            "Look at the camera map: if they leave a gap, fly it again with more overlap.",
+            tuple(photo.name for photo in lost),
+        )
+    if facts.survey.get("vertical_datum") in (None, "unknown"):
+        yield Notice(
+            "warn",
+            "The photos do not tell above what their altitudes are measured.",
+            "Do not compare elevations with another source before that is known; a position file"
+            " (--geo) or control points (--gcp) settle it.",
+        )
+    if not facts.accuracy.get("check_points"):
+        yield Notice(
+            "info",
+            "There are no check points, so nothing independent of the adjustment tells how"
+            " accurate the survey is.",
+            "Survey three points or more that are not used as control, and mark them in the list"
+            " with a name that begins with CHK.",
+        )
+
+
+def vertical_datum(facts: Facts) -> str:
+    """What elevations are above, in words."""
+    name = facts.survey.get("vertical_datum")
+    known = {
+        "ellipsoidal": "heights above the WGS 84 ellipsoid",
+        "orthometric": "heights above sea level (orthometric)",
+        "unknown": "heights above an unknown datum",
+        None: "heights above an unknown datum",
+    }
+    return known.get(name, f"heights: {name}")
+
+
+def tiles(facts: Facts) -> list[KeyNumber]:
+    """The few numbers that come first."""
+    accuracy, survey = facts.accuracy, facts.survey
+    u95 = example_pile_u95_m3(accuracy)
+    rmse = accuracy.get("check_point_rmse_m")
+    noise = number(accuracy, "dsm_noise", "sigma_m")
+    pixels = number(accuracy, "reprojection_error_px")
+    gsd = number(survey, "gsd_m")
+    placed = survey.get("registered_count")
+    return [
+        KeyNumber(
+            "photos placed",
+            None if placed is None else f"{placed:,} / {survey['image_count']:,}",
+            "",
+        ),
+        KeyNumber("ground per pixel (GSD)", None if gsd is None else length(gsd), ""),
+        KeyNumber("reprojection error", None if pixels is None else with_unit(pixels, "px"), ""),
+        KeyNumber(
+            "check points, height",
+            f"{length(rmse['vertical'])}" if rmse else None,
+            "RMSE" if rmse else "none given",
+        ),
+        KeyNumber("surface noise (1 sigma)", None if noise is None else length(noise), ""),
+        KeyNumber(
+            f"on {with_unit(EXAMPLE_M3, 'm³', 4)} (95 %)",
+            None if u95 is None else f"±\u00a0{with_unit(u95, 'm³')}",
+            "",
+        ),
+    ]
+
+
+def key_numbers(facts: Facts) -> list[tuple[str, list[KeyNumber]]]:
+    """All key numbers in groups."""
+    return [
+        ("Photos", list(_photo_numbers(facts))),
+        ("Adjustment", list(_adjustment_numbers(facts.accuracy))),
+        ("Accuracy, by check points only", list(_check_numbers(facts.accuracy))),
+        ("What the adjustment expects of itself", list(_expected_numbers(facts.accuracy))),
+        ("Surface", list(_surface_numbers(facts))),
+    ]
+
+
+def _known(label: str, value: float | None, shown: str, meaning: str, why: str) -> KeyNumber:
+    return KeyNumber(label, shown, meaning) if value is not None else KeyNumber(label, None, why)
+
+
+def _photo_numbers(facts: Facts) -> Iterator[KeyNumber]:
+    survey = facts.survey
+    placed, total = number(survey, "registered_count"), number(survey, "image_count")
+    yield _known(
+        "Placed photos", placed, f"{placed or 0:,.0f} of {total or 0:,.0f}",
+        "Photos whose place and direction were found.", "survey.json does not say.",
+    )  # fmt: skip
+    gsd = number(survey, "gsd_m")
+    yield _known(
+        "GSD", gsd, length(gsd or 0.0),
+        "What one pixel of a photo shows of the ground, median.", "survey.json does not say.",
+    )  # fmt: skip
+    height = number(survey, "verdict", "flying_height_m")
+    why = "The photos do not tell their height before matching."
+    yield _known(
+        "Flying height", height, length(height or 0.0, 3), "Above the ground, median.", why
+    )
+    overlap = number(survey, "verdict", "overlap")
+    yield _known(
+        "Overlap", overlap, f"{100.0 * (overlap or 0.0):.0f}\u00a0%",
+        "What a photo has in common with its nearest neighbour, median, by the positions.", why,
+    )  # fmt: skip
+
+
+def _adjustment_numbers(accuracy: dict[str, Any]) -> Iterator[KeyNumber]:
+    pixels = number(accuracy, "reprojection_error_px")
+    yield _known(
+        "Reprojection error", pixels, with_unit(pixels or 0.0, "px"),
+        "Mean distance between where a point is seen and where it is computed to be.",
+        "accuracy.json does not say.",
+    )  # fmt: skip
+    yield _pair(
+        "Position residuals", accuracy.get("position_rmse_m"),
+        "RMSE of adjusted less measured photo positions: how well GPS and photos agree.",
+        "No placed photo has a measured position.",
+    )  # fmt: skip
+    offset = accuracy.get("position_offset_m")
+    yield _known(
+        "Common offset of the positions", 0.0 if offset else None,
+        listed([f"{length(value)} {way}" for value, way in
+                zip(offset or (), ("east", "north", "up"), strict=False)] or ["–"]),
+        "What all measured positions were found to be off by together. Without control points"
+        " nothing can tell it.",
+        "accuracy.json does not say.",
+    )  # fmt: skip
+    points = accuracy.get("control_points") or []
+    yield _pair(
+        "Control point residuals", _rms([point["residual_m"] for point in points]),
+        f"RMS of {count(len(points), 'control point', 'control points')}. They took part in the"
+        " adjustment, so this is a residual and no accuracy.",
+        "The survey has no control points.",
+    )  # fmt: skip
+
+
+def _check_numbers(accuracy: dict[str, Any]) -> Iterator[KeyNumber]:
+    points = accuracy.get("check_points") or []
+    yield _pair(
+        "Check points", accuracy.get("check_point_rmse_m"),
+        f"RMSE of {count(len(points), 'point', 'points')} that took no part in the adjustment: the"
+        " accuracy of the survey.",
+        f"Not known, because {_NO_CHECK} or none is seen in two placed photos.",
+    )  # fmt: skip
+
+
+def _expected_numbers(accuracy: dict[str, Any]) -> Iterator[KeyNumber]:
+    why = "accuracy.json does not say."
+    for label, key, meaning in (
+        ("Scale in plan (1 sigma)", "horizontal_scale_sigma",
+         "A distance of 100\u00a0m may be wrong by this share."),
+        ("Scale in height (1 sigma)", "height_scale_sigma",
+         "A height difference may be wrong by this share; the focal length has a part in it."),
+        ("Scale of a volume (1 sigma)", "scale_sigma",
+         "Mean of the three directions; a volume is wrong by three times this share."),
+    ):  # fmt: skip
+        value = number(accuracy, key)
+        yield _known(label, value, f"±\u00a0{share(value or 0.0)}", meaning, why)
+    vertical = number(accuracy, "vertical_sigma_m")
+    yield _known(
+        "Height of the whole surface (1 sigma)", vertical, f"±\u00a0{length(vertical or 0.0)}",
+        "All heights too high or too low together. A pile above its own toe does not feel it.", why,
+    )  # fmt: skip
+    level = number(accuracy, "level_sigma_deg")
+    yield _known(
+        "Level before the adjustment (1 sigma)", level, f"±\u00a0{significant(level or 0.0)}°",
+        "How well down was known at the start; positions and control points then hold it better.",
+        why,
+    )  # fmt: skip
+
+
+def _surface_numbers(facts: Facts) -> Iterator[KeyNumber]:
+    survey, accuracy = facts.survey, facts.accuracy
+    why = "accuracy.json does not say."
+    cell = number(survey, "cell_size_m")
+    yield _known("Cell size", cell, length(cell or 0.0), "Of the surface model (DSM).",
+                 "survey.json does not say.")  # fmt: skip
+    area = number(accuracy, "dsm_area_m2")
+    yield _known("Measured area", area, f"{area or 0.0:,.0f}\u00a0m²",
+                 "All cells with a measured elevation.", why)  # fmt: skip
+    covered = _coverage(facts)
+    yield _known(
+        "Coverage of the flown area", covered, share(covered or 0.0),
+        "Share of the ground between the outermost placed photos that was measured; the rest is"
+        " holes.",
+        "There is no surface model, or fewer than three placed photos.",
+    )  # fmt: skip
+    noise = accuracy.get("dsm_noise") or {}
+    sigma = number(noise, "sigma_m")
+    parts = [f"{length(part['sigma_m'])} up to {length(part['range_m'])}"
+             for part in noise.get("components") or []]  # fmt: skip
+    yield _known(
+        "Noise of the surface (1 sigma)", sigma, length(sigma or 0.0),
+        "From two halves of the photos that share none. By the distance over which errors hang"
+        " together, with the bending that all photos share: " + (listed(parts) or "not known") + ".",
+        "Too little of the surface was measured twice to tell.",
+    )  # fmt: skip
+    matches = number(accuracy, "dsm_median_matches")
+    pairs = number(accuracy, "stereo_pair_count")
+    yield _known(
+        "Matches per cell", matches, f"{matches or 0.0:.0f}",
+        f"Median, from {pairs or 0:.0f} stereo pairs.", why,
+    )  # fmt: skip
+
+
+def _pair(label: str, rmse: dict[str, float] | None, meaning: str, why: str) -> KeyNumber:
+    if not rmse:
+        return KeyNumber(label, None, why)
+    plan, height = length(rmse["horizontal"]), length(rmse["vertical"])
+    return KeyNumber(label, f"{plan} in plan, {height} in height", meaning)
+
+
+def _rms(residuals: list[list[float]]) -> dict[str, float] | None:
+    if not residuals:
+        return None
+    squares = np.mean(np.square(residuals), axis=0)
+    plan = float(np.sqrt(squares[0] + squares[1]))
+    return {"horizontal": plan, "vertical": float(np.sqrt(squares[2]))}
+
+
+def _coverage(facts: Facts) -> float | None:
+    places = [photo.adjusted for photo in facts.photos if photo.registered and photo.adjusted]
+    dsm = facts.folder / "dsm.tif"
+    if len(places) < 3 or not dsm.is_file():
+        return None
+    return pictures.measured_share(dsm, np.array(places))
