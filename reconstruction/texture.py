@@ -8,11 +8,7 @@ see it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,9 +16,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from reconstruction.charts import BLOCK_TEXELS, Atlas
-from reconstruction.exposure import Exposures, read_photo
-from reconstruction.photo_views import CORRECTION_STEPS, Cache
-from reconstruction.visibility import Visibility, hidden, project, view_matrix
+from reconstruction.texture_views import Views
+from reconstruction.visibility import hidden, project, view_matrix
 
 Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -38,63 +33,6 @@ _STRAIGHTEN = (7, 7)
 # Empty texels take colours from up to 2 to this power texels away: enough for any mipmap, and not
 # so far that an unseen wall takes those of another chart.
 _CONTINUED_LEVELS = 4
-# Each size of the photos may take so much.
-_PHOTO_CACHE_BYTES = 1 << 30
-_BUFFER_CACHE_BYTES = 1 << 28
-
-
-class Views:
-    """The photos of a block as a source of colour.
-
-    Parameters
-    ----------
-    visibility : Visibility
-        Of the block's shots.
-    paths : mapping of str to Path
-        File of each shot, by its name.
-    exposures : Exposures
-        Brings the photos to a common brightness.
-    """
-
-    def __init__(
-        self, visibility: Visibility, paths: Mapping[str, Path], exposures: Exposures
-    ) -> None:
-        self.visibility = visibility
-        self.corrections = [
-            exposures.correction(shot.name, shot.camera, CORRECTION_STEPS)
-            for shot in visibility.block.shots
-        ]
-        self._paths = [paths[shot.name] for shot in visibility.block.shots]
-        self._photos = {
-            reduction: Cache(partial(self._read, reduction), _size, _PHOTO_CACHE_BYTES)
-            for reduction in (1, 2, 4, 8)
-        }
-        self._buffers = Cache(visibility.buffer, _size, _BUFFER_CACHE_BYTES)
-
-    def photo(self, index: int, reduction: int) -> Image:
-        """Pixels of a shot's photo, ``reduction`` (1, 2, 4, 8) times smaller."""
-        return self._photos[reduction].get(index)
-
-    def buffer(self, index: int) -> Float32:
-        """Depth buffer of a shot."""
-        return self._buffers.get(index)
-
-    def near(self, low: Array, high: Array) -> NDArray[np.int64]:
-        """Shots whose footprint touches a box of the local frame, given by two corners."""
-        corners = np.array([(x, y, low[2]) for x in (low[0], high[0]) for y in (low[1], high[1])])
-        plan = self.visibility.block.frame.to_map(corners)[:, :2]
-        west, south = plan.min(axis=0)
-        east, north = plan.max(axis=0)
-        prints = self.visibility.footprints
-        touching = (prints[:, 0] < east) & (prints[:, 2] > west)
-        return np.flatnonzero(touching & (prints[:, 1] < north) & (prints[:, 3] > south))
-
-    def _read(self, reduction: int, index: int) -> Image:
-        return read_photo(self._paths[index], reduction)
-
-
-def _size(array: NDArray[Any]) -> int:
-    return array.nbytes
 
 
 @dataclass(frozen=True)

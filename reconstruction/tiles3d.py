@@ -15,19 +15,19 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyproj
 from numpy.typing import NDArray
 
 from reconstruction.block import Block
 from reconstruction.charts import lay_out
+from reconstruction.ecef import ecef_transform
 from reconstruction.errors import OptionError, StageError
 from reconstruction.exposure import Exposures
-from reconstruction.frame import LocalFrame
 from reconstruction.gltf import ROUNDING, TexturedMesh, to_glb
 from reconstruction.mesh import GridMesh, Heights, bridge, bridge_reach, skirt, thin, triangulate
 from reconstruction.rasters import RasterReader
 from reconstruction.stage import Run, Stage
-from reconstruction.texture import Views, bake
+from reconstruction.texture import bake
+from reconstruction.texture_views import Views
 from reconstruction.visibility import Surface, Visibility
 
 Array = NDArray[np.float64]
@@ -280,21 +280,6 @@ def _corner_of(
 def _jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
     blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-
-
-def ecef_transform(frame: LocalFrame, geoid_height_m: float) -> Array:
-    """From the local frame to Earth-centred coordinates (EPSG:4978), rigid, shape (4, 4)."""
-    to_ecef = pyproj.Transformer.from_crs(4979, 4978, always_xy=True)
-    # A long base makes the rounding of 6,000 km coordinates irrelevant.
-    base_m = 1000.0
-    local = np.vstack((np.zeros(3), base_m * np.eye(3)))
-    latitude, longitude, elevation = frame.to_geodetic(local)
-    ecef = np.column_stack(to_ecef.transform(longitude, latitude, elevation))
-    up = (ecef[3] - ecef[0]) / base_m
-    transform = np.eye(4)
-    transform[:3, :3] = ((ecef[1:] - ecef[0]) / base_m).T
-    transform[:3, 3] = ecef[0] + up * geoid_height_m
-    return transform
 
 
 def _tileset(

@@ -8,11 +8,12 @@ import numpy as np
 import pyproj
 import pytest
 
+from reconstruction.ecef import ecef_transform
 from reconstruction.errors import OptionError, StageError
 from reconstruction.gltf import TexturedMesh, read_glb
 from reconstruction.rasters import RasterReader, float_cog
 from reconstruction.stage import Run, perform
-from reconstruction.tiles3d import MODEL, Model3D, ModelInputs, ModelOptions, ecef_transform
+from reconstruction.tiles3d import MODEL, Model3D, ModelInputs, ModelOptions
 
 
 @dataclass(frozen=True)
