@@ -19,8 +19,9 @@ Layer = NDArray[np.float32]
 # Values of one cell that are farther apart than this many sigma belong to different surfaces.
 _BREAK_SIGMAS = 4.0
 _BREAK_CELLS = 0.6
-# The highest group must have this share of the best supported group's weight.
-_UPPER_SHARE = 0.4
+# The highest group must have this share of the best supported group's weight. Matching makes
+# objects fat, so the upper one is not to win by a few votes.
+_UPPER_SHARE = 0.8
 _CLIP = 3.0
 MIN_PAIRS = 2
 
