@@ -59,13 +59,10 @@ class SurfaceError:
         Median.
     nmad_m : float
         Normalised median absolute deviation from the median.
-    share : float
-        Of the true surface's cells, those that the survey has a height for.
     """
 
     bias_m: float
     nmad_m: float
-    share: float
 
 
 def compare_piles(measured: Path, truth: Path) -> tuple[list[PileError], dict[str, str]]:
@@ -105,8 +102,7 @@ def compare_surface(survey: Path, truth: Path) -> SurfaceError:
     error = heights[0] - heights[1]
     seen = error[np.isfinite(error)].astype(float)
     bias_m = float(np.median(seen))
-    share = seen.size / max(1, int(np.isfinite(heights[1]).sum()))
-    return SurfaceError(bias_m, float(1.4826 * np.median(np.abs(seen - bias_m))), share)
+    return SurfaceError(bias_m, float(1.4826 * np.median(np.abs(seen - bias_m))))
 
 
 def _averaged(
