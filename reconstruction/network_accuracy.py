@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reconstruction.adjustment import Adjusted
 from reconstruction.block import Block
-from reconstruction.control import Control
+from reconstruction.control import Control, SurveyedPoint
 from reconstruction.intersection import locate
 from reconstruction.photo import Photo
 
@@ -58,7 +58,7 @@ def network_accuracy(
         "position_drift_m": adjusted.position_drift.tolist(),
         "position_rmse_m": _rmse(adjusted.position_residuals),
         "control_points": [
-            {"name": point.name, "residual_m": (xyz - point.local(block.frame)).tolist()}
+            _point(point, "residual_m", xyz, block)
             for point, xyz in zip(control.control_points, adjusted.control_xyz, strict=True)
         ],
         **_check_points(block, control, shots),
@@ -108,10 +108,16 @@ def _check_points(block: Block, control: Control, shots: Mapping[str, Any]) -> d
     for point in control.check_points:
         xyz = locate(point, block.cameras, shots)
         if xyz is not None:
-            error = (xyz - point.local(block.frame)).tolist()
-            found.append({"name": point.name, "error_m": error})
+            found.append(_point(point, "error_m", xyz, block))
     rmse = _rmse(np.array([item["error_m"] for item in found]).reshape(-1, 3))
     return {"check_points": found, "check_point_rmse_m": rmse}
+
+
+def _point(point: SurveyedPoint, key: str, xyz: Array, block: Block) -> dict[str, Any]:
+    """A surveyed point: name, surveyed place on the map, and photogrammetric less surveyed."""
+    local = point.local(block.frame)
+    on_map = block.frame.to_map(local[None])[0]
+    return {"name": point.name, "coordinates": on_map.tolist(), key: (xyz - local).tolist()}
 
 
 def _rmse(residuals: Array) -> dict[str, float] | None:

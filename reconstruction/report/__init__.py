@@ -61,6 +61,7 @@ def _render(facts: Facts) -> str:
         facts=facts,
         survey=facts.survey,
         title=_title(facts),
+        version=(facts.survey.get("software") or {}).get("cairn", ""),
         created=_day(facts.survey.get("created_at")),
         vertical_datum=summary.vertical_datum(facts),
         headline=summary.headline(facts),

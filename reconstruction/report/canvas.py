@@ -61,7 +61,7 @@ class Canvas:
 
     def label(self, at: Point, text: str, anchor: str = "start", **more: float | str) -> None:
         """A few words."""
-        style = {"font_size": 13.0, "fill": INK, **more}
+        style = {"font_size": 15.0, "fill": INK, **more}
         self.add("text", text, x=at[0], y=at[1], text_anchor=anchor, **style)
 
     @property

@@ -57,19 +57,22 @@ def noise_sigma_m3(components: Iterable[tuple[float, float]], radius_m: float) -
 
 def _share(range_m: float, radius_m: float) -> float:
     """Variance of the mean of the disc less that of the ring, for noise of variance 1."""
-    # Steps are finest at short distances: there the covariance is.
+    # Distances are 2 R sin(angle), where all densities are smooth; steps are finest at short
+    # distances, because the correlation is.
     u = (np.arange(_STEPS) + 0.5) / _STEPS
-    part = u**2
-    step = 2.0 * u / _STEPS
-    distance = 2.0 * radius_m * part
-    correlation = _correlation(distance / range_m)
-    arc = np.arccos(part)
-    in_disc = 16.0 / math.pi * part * (arc - part * np.sqrt(1.0 - part**2))
-    disc_to_ring = 8.0 / math.pi * part * arc
-    in_ring = 2.0 / math.pi / np.sqrt(1.0 - part**2)
-    return float(np.sum(correlation * (in_disc - 2.0 * disc_to_ring + in_ring) * step))
+    angle = 0.5 * math.pi * u**2
+    step = math.pi * u / _STEPS
+    part, cosine = np.sin(angle), np.cos(angle)
+    arc = 0.5 * math.pi - angle
+    in_disc = 16.0 / math.pi * part * (arc - part * cosine) * cosine
+    disc_to_ring = 8.0 / math.pi * part * arc * cosine
+    in_ring = 2.0 / math.pi
+    # The densities cancel for noise that all share, so the variogram gives the same sum without
+    # the rounding.
+    difference = _variogram(2.0 * radius_m * part / range_m)
+    return float(np.sum(difference * (2.0 * disc_to_ring - in_disc - in_ring) * step))
 
 
-def _correlation(relative: Array) -> Array:
+def _variogram(relative: Array) -> Array:
     inside = np.minimum(relative, 1.0)
-    return np.asarray(1.0 - 1.5 * inside + 0.5 * inside**3)
+    return np.asarray(1.5 * inside - 0.5 * inside**3)

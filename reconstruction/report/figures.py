@@ -11,7 +11,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from reconstruction.report import pictures
-from reconstruction.report.canvas import INK, Canvas, MapCanvas, frame_around
+from reconstruction.report.canvas import INK, MapCanvas, frame_around
 from reconstruction.report.facts import Facts, PhotoPlace
 from reconstruction.report.lens import lens_figure_parts
 from reconstruction.report.noise_chart import noise_chart
@@ -65,7 +65,13 @@ class Figure:
 
 def figures(facts: Facts) -> list[Figure]:
     """All pictures of a survey, in the order of the page."""
-    return [*_surface(facts.folder), *_cameras(facts), *_quality(facts), *_instruments(facts)]
+    return [
+        *_surface(facts.folder),
+        *_cameras(facts),
+        *_quality(facts),
+        *_residuals(facts),
+        *_instruments(facts),
+    ]
 
 
 def _surface(folder: Path) -> Iterator[Figure]:
@@ -80,7 +86,7 @@ def _surface(folder: Path) -> Iterator[Figure]:
     else:
         yield _missing("Orthomosaic", "orthomosaic.tif is not in the folder.")
     if dsm.is_file():
-        picture, (low, high) = pictures.shaded_relief(dsm)
+        picture, levels_m = pictures.shaded_relief(dsm)
         yield Figure(
             "Surface",
             _raster(picture, "Surface model, shaded, with elevation colours"),
@@ -90,7 +96,7 @@ def _surface(folder: Path) -> Iterator[Figure]:
                 Ramp(
                     "Elevation",
                     pictures.ELEVATION_COLOURS,
-                    tuple(f"{part:.1f}\u00a0m" for part in (low, 0.5 * (low + high), high)),
+                    tuple(f"{level_m:.1f}\u00a0m" for level_m in levels_m),
                 ),
             ),
         )
@@ -101,8 +107,12 @@ def _surface(folder: Path) -> Iterator[Figure]:
 def _cameras(facts: Facts) -> Iterator[Figure]:
     yield _camera_map(facts)
     yield _overlap(facts)
+
+
+def _residuals(facts: Facts) -> Iterator[Figure]:
     yield _position_residuals(facts)
-    yield _point_residuals(facts)
+    if facts.accuracy.get("control_points") or facts.accuracy.get("check_points"):
+        yield _point_residuals(facts)
 
 
 def _quality(facts: Facts) -> Iterator[Figure]:
@@ -204,7 +214,7 @@ def _camera_map(facts: Facts) -> Figure:
     if in_order and in_order[0].adjusted:
         x, y = canvas.at(*in_order[0].adjusted)
         canvas.label((x, y - 9.0), "first", "middle", font_weight="600")
-    text = f"The thin line joins the photos {order}. A short stroke shows where an oblique photo looks."
+    text = f"The thin line joins the photos {order}. A stroke shows where an oblique photo looks."
     if beyond:
         text += f" {count(beyond, 'photo lies', 'photos lie')} beyond this map or nowhere known."
     return Figure(
@@ -291,8 +301,6 @@ def _point_residuals(facts: Facts) -> Figure:
     title = "Residuals of control and check points"
     control = facts.accuracy.get("control_points") or []
     check = facts.accuracy.get("check_points") or []
-    if not control and not check:
-        return _missing(title, "the survey has neither control points nor check points.")
     kinds = [(PLACED, point, point["residual_m"]) for point in control]
     kinds += [(CHECK, point, point["error_m"]) for point in check]
     drawn = [kind for kind in kinds if kind[1].get("coordinates")]
@@ -305,7 +313,7 @@ def _point_residuals(facts: Facts) -> Figure:
     for (colour, point, _), place in zip(drawn, places, strict=True):
         x, y = canvas.at(*place)
         canvas.add("circle", cx=x, cy=y, r=4.5, fill="#fff", stroke=colour, stroke_width=2)
-        canvas.label((x + 8.0, y + 15.0), point["name"], font_size=12.0)
+        canvas.label((x + 8.0, y + 15.0), point["name"], font_size=14.0)
     kind = Marks((("ring", PLACED, "control point"), ("ring", CHECK, "check point")))
     return Figure(
         title,
@@ -331,7 +339,7 @@ def _arrows(
             canvas.add("circle", cx=x, cy=y, r=5, fill=colour, stroke=INK, stroke_width=0.7)
         scale = times * canvas.px_per_m
         canvas.arrow((x, y), (x + scale * east, y - scale * north), INK)
-    text = f"Arrows are drawn {times:,.0f} times too long; the longest stands for {length(plan.max())}."
+    text = f"Arrows are drawn {times:,.0f} times too long; the longest is {length(plan.max())}."
     if not dots:
         return text, ()
     labels = (f"−{length(high)}", "0", f"+{length(high)}")

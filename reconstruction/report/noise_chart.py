@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from reconstruction.dsm_noise import DsmNoise
 from reconstruction.report.canvas import INK, WIDTH, Canvas
-from reconstruction.report.text import length, nice, significant
+from reconstruction.report.text import length, nice
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 16.0, 20.0, 52.0
 _HEIGHT = 330.0
@@ -19,7 +19,7 @@ _GRID = "#dcd7cb"
 
 def noise_chart(values: dict[str, Any] | None) -> tuple[Markup | None, str]:
     """Drawing and text of the noise that ``accuracy.json`` states."""
-    if not values or not values.get("components"):
+    if not values or not values.get("sigma_m") or not values.get("components"):
         return None, "Not known: too little of the surface was measured twice to tell."
     # A sum of parts: only what `variogram` needs.
     noise = DsmNoise.from_json({key: values[key] for key in ("sigma_m", "components")})
@@ -35,8 +35,8 @@ def noise_chart(values: dict[str, Any] | None) -> tuple[Markup | None, str]:
     for tick in np.arange(0.0, top, step):
         level = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * tick / top
         canvas.line(((_LEFT, level), (WIDTH - _RIGHT, level)), _GRID, 1.0)
-        canvas.label((_LEFT - 8.0, level + 4.5), significant(float(tick), 2), "end")
-    for tick in _decades(first, last):
+        canvas.label((_LEFT - 8.0, level + 4.5), f"{tick:g}", "end")
+    for tick in _ticks(first, last):
         place = float(np.interp(np.log(tick), np.log(distance), x))
         canvas.line(((place, _TOP), (place, _HEIGHT - _BOTTOM)), _GRID, 1.0)
         canvas.label((place, _HEIGHT - _BOTTOM + 18.0), length(tick, 1), "middle")
@@ -52,6 +52,7 @@ def noise_chart(values: dict[str, Any] | None) -> tuple[Markup | None, str]:
     )
 
 
-def _decades(first: float, last: float) -> list[float]:
-    powers = 10.0 ** np.arange(np.ceil(np.log10(first)), np.floor(np.log10(last)) + 1.0)
-    return [float(power) for power in powers]
+def _ticks(first: float, last: float) -> list[float]:
+    powers = 10.0 ** np.arange(np.floor(np.log10(first)), np.floor(np.log10(last)) + 1.0)
+    steps = [step * float(power) for power in powers for step in (1.0, 3.0)]
+    return [step for step in steps if first <= step <= last]

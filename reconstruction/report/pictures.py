@@ -29,7 +29,8 @@ COUNT_COLOURS = ("#a3212e", "#d9694f", "#f2b48e", "#f5e6d3", "#a9cbd9", "#4a87ad
 
 _PICTURE_PX = 1100
 _SKETCH_PX = 560
-_SHADE_FLOOR = 0.45
+_SHADE_FLOOR = 0.3
+_LARGEST_PX = 20_000
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,18 @@ def orthomosaic(path: Path) -> Picture:
     return Picture(_jpeg(on_white.astype(np.uint8)), grid.bounds)
 
 
-def shaded_relief(path: Path) -> tuple[Picture, tuple[float, float]]:
-    """Hillshade with elevation colours on white, and the elevations of its first and last colour."""
+def shaded_relief(path: Path) -> tuple[Picture, tuple[float, ...]]:
+    """Hillshade with elevation colours on white, and the elevations of evenly spaced colours.
+
+    Colours go half by elevation and half by rank: a high wall does not take them all from the
+    piles below it.
+    """
     grid, (elevation, *_) = read_small(path)
-    low, high = _range(elevation)
-    colour = _ramp(ELEVATION_COLOURS, (elevation - low) / (high - low))
+    levels, parts = _colour_scale(elevation)
+    colour = _ramp(ELEVATION_COLOURS, np.interp(elevation, levels, parts).astype(np.float32))
     shaded = colour * _shade(elevation, grid.cell_size_m)[..., None]
-    return Picture(_jpeg(_on_white(shaded, elevation)), grid.bounds), (low, high)
+    marks = np.interp(np.linspace(0.0, 1.0, 5), parts, levels)
+    return Picture(_jpeg(_on_white(shaded, elevation)), grid.bounds), tuple(marks.tolist())
 
 
 def faint_relief(path: Path) -> Picture:
@@ -165,22 +171,28 @@ def measured_share(path: Path, area: Array, longest: int = 1000) -> float | None
     Returns
     -------
     float or None
-        None where the area has no extent.
+        None where the area has no extent, or reaches very far beyond the surface.
     """
     with RasterReader(path) as reader:
         grid = reader.grid
         step = max(1, math.ceil(max(grid.rows, grid.cols) / longest))
-        rows = range(0, grid.rows, step)
+        lines = range(0, grid.rows, step)
         measured = np.array(
-            [np.isfinite(reader.read(row, 0, 1, grid.cols)[0, 0, ::step]) for row in rows]
+            [np.isfinite(reader.read(row, 0, 1, grid.cols)[0, 0, ::step]) for row in lines]
         )
     pixels = (area - (grid.west, grid.north)) / (grid.cell_size_m * step) * (1.0, -1.0)
-    hull = cv2.convexHull(np.rint(pixels).astype(np.int32))
-    if cv2.contourArea(hull) < 1.0:
+    # Ground beyond the raster was not measured either.
+    corner = np.minimum(np.floor(pixels.min(axis=0)), 0.0)
+    size = np.maximum(np.ceil(pixels.max(axis=0)), measured.shape[::-1]) - corner
+    hull = cv2.convexHull(np.rint(pixels - corner - 0.5).astype(np.int32))
+    if cv2.contourArea(hull) < 1.0 or size.max() > _LARGEST_PX:
         return None
-    inside = np.zeros(measured.shape, np.uint8)
+    inside = np.zeros(size[::-1].astype(int), np.uint8)
     cv2.fillConvexPoly(inside, hull, 1)
-    return float(measured[inside == 1].mean()) if inside.any() else None
+    left, top = -corner.astype(int)
+    rows, cols = measured.shape
+    seen = inside[top : top + rows, left : left + cols] == 1
+    return float(measured[seen].sum() / inside.sum())
 
 
 def _filled(elevation: NDArray[np.float32]) -> Array:
@@ -196,12 +208,14 @@ def _filled(elevation: NDArray[np.float32]) -> Array:
     return by_label[label]
 
 
-def _range(elevation: NDArray[np.float32]) -> tuple[float, float]:
+def _colour_scale(elevation: NDArray[np.float32]) -> tuple[Array, Array]:
+    """Elevations, rising, and the part of the colour ramp that each is shown with."""
     known = elevation[np.isfinite(elevation)]
     if not known.size:
-        return 0.0, 1.0
-    low, high = np.quantile(known, [0.005, 0.995])
-    return float(low), float(max(high, low + 0.01))
+        return np.array([0.0, 1.0]), np.array([0.0, 1.0])
+    rank = np.linspace(0.0, 1.0, 65)
+    levels = np.quantile(known, 0.002 + 0.996 * rank) + 1e-6 * rank
+    return levels, 0.5 * rank + 0.5 * (levels - levels[0]) / (levels[-1] - levels[0])
 
 
 def _shade(elevation: NDArray[np.float32], cell_size_m: float) -> NDArray[np.float32]:

@@ -80,7 +80,7 @@ def example_pile_u95_m3(accuracy: dict[str, Any]) -> float | None:
 
 def headline(facts: Facts) -> list[str]:
     """The verdict in a few sentences; each says no more than the files do."""
-    return [_placed(facts), _accuracy(facts.accuracy), _heights(facts.accuracy), _pile(facts)]
+    return [_placed(facts), _pile(facts), _heights(facts.accuracy), _accuracy(facts.accuracy)]
 
 
 def _placed(facts: Facts) -> str:
@@ -121,8 +121,8 @@ def _pile(facts: Facts) -> str:
         return "How good a volume is cannot be told: the noise or the scale is not known."
     return (
         f"A cone of {with_unit(EXAMPLE_M3, 'm³', 4)} measured above the plane through its own toe"
-        f" is good to about ±\u00a0{with_unit(u95, 'm³')} (95\u00a0%), not counting how the toe"
-        " line is drawn and what the ground under it is like."
+        f" is expected to be good to about ±\u00a0{with_unit(u95, 'm³')} (95\u00a0%), not counting"
+        " how the toe line is drawn and what the ground under it is like."
     )
 
 
@@ -215,7 +215,10 @@ def key_numbers(facts: Facts) -> list[tuple[str, list[KeyNumber]]]:
         ("Photos", list(_photo_numbers(facts))),
         ("Adjustment", list(_adjustment_numbers(facts.accuracy))),
         ("Accuracy, by check points only", list(_check_numbers(facts.accuracy))),
-        ("What the adjustment expects of itself", list(_expected_numbers(facts.accuracy))),
+        (
+            "What the adjustment expects of itself (1 sigma)",
+            list(_expected_numbers(facts.accuracy)),
+        ),
         ("Surface", list(_surface_numbers(facts))),
     ]
 
@@ -291,23 +294,23 @@ def _check_numbers(accuracy: dict[str, Any]) -> Iterator[KeyNumber]:
 def _expected_numbers(accuracy: dict[str, Any]) -> Iterator[KeyNumber]:
     why = "accuracy.json does not say."
     for label, key, meaning in (
-        ("Scale in plan (1 sigma)", "horizontal_scale_sigma",
+        ("Scale in plan", "horizontal_scale_sigma",
          "A distance of 100\u00a0m may be wrong by this share."),
-        ("Scale in height (1 sigma)", "height_scale_sigma",
+        ("Scale in height", "height_scale_sigma",
          "A height difference may be wrong by this share; the focal length has a part in it."),
-        ("Scale of a volume (1 sigma)", "scale_sigma",
+        ("Scale of a volume", "scale_sigma",
          "Mean of the three directions; a volume is wrong by three times this share."),
     ):  # fmt: skip
         value = number(accuracy, key)
         yield _known(label, value, f"±\u00a0{share(value or 0.0)}", meaning, why)
     vertical = number(accuracy, "vertical_sigma_m")
     yield _known(
-        "Height of the whole surface (1 sigma)", vertical, f"±\u00a0{length(vertical or 0.0)}",
+        "Height of the whole surface", vertical, f"±\u00a0{length(vertical or 0.0)}",
         "All heights too high or too low together. A pile above its own toe does not feel it.", why,
     )  # fmt: skip
     level = number(accuracy, "level_sigma_deg")
     yield _known(
-        "Level before the adjustment (1 sigma)", level, f"±\u00a0{significant(level or 0.0)}°",
+        "Level before the adjustment", level, f"±\u00a0{significant(level or 0.0)}°",
         "How well down was known at the start; positions and control points then hold it better.",
         why,
     )  # fmt: skip
@@ -335,8 +338,8 @@ def _surface_numbers(facts: Facts) -> Iterator[KeyNumber]:
              for part in noise.get("components") or []]  # fmt: skip
     yield _known(
         "Noise of the surface (1 sigma)", sigma, length(sigma or 0.0),
-        "From two halves of the photos that share none. By the distance over which errors hang"
-        " together, with the bending that all photos share: " + (listed(parts) or "not known") + ".",
+        "From two halves of the photos that share none, and the bending that they share. By the"
+        f" distance over which errors hang together: {listed(parts or ['not known'])}.",
         "Too little of the surface was measured twice to tell.",
     )  # fmt: skip
     matches = number(accuracy, "dsm_median_matches")

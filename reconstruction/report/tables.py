@@ -91,12 +91,12 @@ def photo_table(facts: Facts) -> Table:
 
 @dataclass(frozen=True)
 class StageTime:
-    """How long a stage took, and its part of the longest one."""
+    """How long a stage took, and its part of the longest one (None for the sum of all)."""
 
     name: str
     wall: str
     cpu: str
-    part: float
+    part: float | None
 
 
 def stage_times(facts: Facts) -> list[StageTime]:
@@ -116,7 +116,7 @@ def stage_times(facts: Facts) -> list[StageTime]:
     ]
     wall = sum(stage["seconds"] for stage in stages)
     cpu = sum(stage["cpu_seconds"] for stage in stages)
-    return [*times, StageTime("all", duration(wall), duration(cpu), 0.0)]
+    return [*times, StageTime("all", duration(wall), duration(cpu), None)]
 
 
 def product_tables(facts: Facts) -> tuple[Table, Table]:

@@ -37,6 +37,8 @@ def length(value_m: float, digits: int = 2) -> str:
     ('3.1 mm', '25 cm')
     """
     size = abs(value_m)
+    if size < 5e-5:
+        return f"0{_GAP}mm"
     if size < 0.01:
         return with_unit(value_m * 1000.0, "mm", digits)
     if size < 1.0:
@@ -90,13 +92,15 @@ def duration(seconds: float) -> str:
     Examples
     --------
     >>> duration(3725.0).replace(chr(160), " "), duration(8.24).replace(chr(160), " ")
-    ('1 h 2 min', '8.2 s')
+    ('1 h 02 min', '8.2 s')
     """
     if seconds < 100.0:
         return f"{seconds:.1f}{_GAP}s"
-    minutes = round(seconds / 60.0)
-    hours, rest = divmod(minutes, 60)
-    return f"{hours}{_GAP}h {rest}{_GAP}min" if hours else f"{minutes}{_GAP}min"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{_GAP}min {rest:02d}{_GAP}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{_GAP}h {minutes:02d}{_GAP}min"
 
 
 def file_size(size_bytes: int) -> str:
