@@ -18,6 +18,7 @@ from reconstruction import __version__
 from reconstruction.control import read_control
 from reconstruction.dense import DENSE, DenseInputs, DenseSurface
 from reconstruction.dsm import DSM, Dsm, DsmOptions
+from reconstruction.errors import OptionError
 from reconstruction.features import FEATURES, FeatureInputs
 from reconstruction.georeference import GEOREFERENCE, Georeferenced, GeoreferenceInputs
 from reconstruction.images import IMAGES, PhotoFolder, PhotoSet, listing
@@ -104,6 +105,7 @@ class _Kitchen:
             Run(report, self.jobs, self.cancelled),
             depends_on,
         )
+        report(1.0, "done before" if finished.resumed else "done")
         seconds = {"seconds": finished.seconds, "cpu_seconds": finished.cpu_seconds}
         self.timings.append({"stage": stage.name, **seconds})
         self.log(stage.name, "resumed" if finished.resumed else "finished", **seconds)
@@ -148,7 +150,7 @@ def reconstruct(
         When ``cancelled`` was set.
     """
     survey, options = request.survey, request.options
-    survey.mkdir(parents=True, exist_ok=True)
+    _prepare(request)
     kitchen = _Kitchen(survey, jobs, report, cancelled or threading.Event())
     started = time.time()
     try:
@@ -224,6 +226,23 @@ def reconstruct(
     facts["products"] = inventory(survey, names)
     write_json(survey / SURVEY_FILE, facts)
     return survey / SURVEY_FILE
+
+
+def _prepare(request: Request) -> None:
+    """Make the survey folder, and refuse one whose rasters would be taken for photos."""
+    survey = request.survey.resolve()
+    if survey.is_relative_to(request.photos.resolve()):
+        raise OptionError(
+            f"The survey folder {request.survey} lies inside the photo folder.",
+            "Choose one beside it: everything below the photo folder counts as a photo.",
+        )
+    try:
+        survey.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(
+            f"The survey folder {request.survey} cannot be made: {error.strerror}.",
+            "Choose a folder that you may write to.",
+        ) from error
 
 
 def _digest(path: Path | None) -> str:
