@@ -61,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--geo", type=Path, metavar="FILE", help="positions of the photos")
     parser.add_argument("--quality", choices=QUALITIES, default="standard")
     parser.add_argument("--engine", choices=ENGINES, default="colmap")
+    parser.add_argument(
+        "--opensfm",
+        metavar="PROGRAM",
+        default=os.environ.get("OPENSFM_BIN") or None,
+        help="program of that engine, else the environment's OPENSFM_BIN, else from the PATH",
+    )
     parser.add_argument("--crs", type=int, metavar="EPSG", help="projected CRS in metres")
     parser.add_argument("--jobs", type=int, metavar="N", default=os.cpu_count() or 1)
     return parser
@@ -79,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     try:
-        options = Options(chosen.quality, chosen.engine, chosen.crs)
+        options = Options(chosen.quality, chosen.engine, chosen.crs, chosen.opensfm)
         request = Request(chosen.photos, chosen.survey, options, chosen.gcp, chosen.geo)
         written = reconstruct(request, max(1, chosen.jobs), Meter(), cancelled)
     except (Cancelled, KeyboardInterrupt):

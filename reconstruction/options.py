@@ -40,6 +40,8 @@ class Options:
         Structure from motion: ``colmap`` or ``opensfm``.
     epsg : int or None
         Projected CRS in metres; None takes the control's or the fitting UTM zone.
+    opensfm : str or None
+        OpenSfM's program or its folder; None looks for it on the PATH.
 
     Raises
     ------
@@ -50,13 +52,14 @@ class Options:
     quality: str = "standard"
     engine: str = "colmap"
     epsg: int | None = None
+    opensfm: str | None = None
 
     def __post_init__(self) -> None:
         if self.quality not in QUALITIES:
             raise OptionError(
                 f"There is no quality '{self.quality}'.", f"Choose one of: {', '.join(QUALITIES)}."
             )
-        choose_engine(self.engine)
+        choose_engine(self.engine, self.opensfm)
         if self.epsg is not None:
             _require_metric(self.epsg)
 
@@ -68,7 +71,7 @@ class Options:
     @property
     def sfm(self) -> SfmOptions:
         """Of structure from motion."""
-        return SfmOptions(self.engine)
+        return SfmOptions(self.engine, self.opensfm if self.engine == "opensfm" else None)
 
     @property
     def georeference(self) -> GeoreferenceOptions:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import threading
 import time
@@ -171,14 +172,14 @@ def perform(
     partial = work / f"{stage.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu = time.perf_counter(), _cpu_seconds()
     try:
         stage.run(inputs, options, partial, run)
     except (ReconstructionError, Cancelled):
         raise
     except OSError as error:
         raise StageError(stage.name, f"{error}.", _os_hint(error)) from error
-    seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
+    seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu
     facts = {
         "stage": stage.name,
         "fingerprint": fingerprint,
@@ -189,6 +190,11 @@ def perform(
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return Finished(stage.load(folder), fingerprint, False, seconds, cpu_seconds)
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of the programs that it ran to their end."""
+    return sum(os.times()[:4])
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

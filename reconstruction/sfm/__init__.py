@@ -6,13 +6,13 @@ it needs from the outside is looked for before any work starts.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from reconstruction.block import SparseModel
-from reconstruction.errors import OptionError
+from reconstruction.errors import OptionError, StageError
 from reconstruction.features import FeatureFiles
 from reconstruction.matches import MatchSet
 from reconstruction.photo import Photo
@@ -21,6 +21,7 @@ from reconstruction.stage import Run, Stage
 ENGINES = ("colmap", "opensfm")
 
 STAGE_NAME = "sfm"
+FOCAL_GUESS = 0.7  # of the longer side: 25 mm on a 36 mm frame, as most survey drones have
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,26 @@ class SfmOptions:
     ----------
     engine : str
         One of `ENGINES`.
+    program : str or None
+        Where the program of an engine is, if it is one; None looks on the PATH.
     """
 
     engine: str = "colmap"
+    program: str | None = None
 
 
 Engine = Callable[[SfmInputs, Path, Run], SparseModel]
 
 
-def choose_engine(name: str) -> Engine:
+def choose_engine(name: str, program: str | None = None) -> Engine:
     """The function of an engine, ready to work.
 
     Parameters
     ----------
     name : str
         One of `ENGINES`.
+    program : str or None
+        As in `SfmOptions`.
 
     Raises
     ------
@@ -70,15 +76,37 @@ def choose_engine(name: str) -> Engine:
     """
     if name not in ENGINES:
         raise OptionError(f"There is no engine '{name}'.", f"Choose one of: {', '.join(ENGINES)}.")
-    module = importlib.import_module(f"reconstruction.sfm.{name}")
-    module.require()
-    engine: Engine = module.reconstruct
-    return engine
+    if name == "opensfm":
+        from reconstruction.sfm import opensfm
+
+        return partial(opensfm.reconstruct, program=opensfm.require(program))
+    from reconstruction.sfm import colmap
+
+    colmap.require()
+    return colmap.reconstruct
+
+
+def not_put_together(count: int) -> StageError:
+    """The error of an engine that found no model of ``count`` photos."""
+    return StageError(
+        STAGE_NAME,
+        f"The {count} photos could not be put together.",
+        "Check that neighbouring photos overlap by 60 % or more, are sharp, and show "
+        "something else than water or moving leaves.",
+    )
+
+
+def unplaced(photos: tuple[Photo, ...], registered: Collection[str]) -> list[str]:
+    """What to say of the photos that are not among the registered names; nothing if all are."""
+    missing = [photo.name for photo in photos if photo.name not in registered]
+    if not missing:
+        return []
+    return [f"{len(missing)} of {len(photos)} photos could not be placed: {', '.join(missing)}."]
 
 
 def run(inputs: SfmInputs, options: SfmOptions, folder: Path, run: Run) -> SparseModel:
     """Reconstruct with the chosen engine."""
-    model = choose_engine(options.engine)(inputs, folder, run)
+    model = choose_engine(options.engine, options.program)(inputs, folder, run)
     model.save(folder)
     return model
 

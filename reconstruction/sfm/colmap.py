@@ -22,15 +22,14 @@ from numpy.typing import NDArray
 
 from reconstruction import tie_points, tracks
 from reconstruction.block import SparseModel
-from reconstruction.errors import OptionError, StageError
+from reconstruction.errors import OptionError
 from reconstruction.matches import PairMatches
 from reconstruction.photo import Photo
-from reconstruction.sfm import STAGE_NAME, SfmInputs
+from reconstruction.sfm import FOCAL_GUESS, SfmInputs, not_put_together, unplaced
 from reconstruction.sfm.colmap_model import COLMAP_HALF_PX, from_colmap, refine
 from reconstruction.stage import Run
 
 _SEED = 1
-_FOCAL_GUESS = 0.7  # of the longer side: 25 mm on a 36 mm frame, as most survey drones have
 _TRACKS_A_PHOTO = 200  # for the mapper
 _POSE_MATCHES = 300  # of a pair, for its relative position
 _ADJUSTED_A_PHOTO = 800  # observations a photo in the adjustment
@@ -191,7 +190,7 @@ def _write_database(path: Path, inputs: SfmInputs, run: Run) -> None:
 def _write_camera(database: Any, photo: Photo) -> Any:
     import pycolmap
 
-    focal = photo.focal_px or _FOCAL_GUESS * max(photo.width_px, photo.height_px)
+    focal = photo.focal_px or FOCAL_GUESS * max(photo.width_px, photo.height_px)
     camera = pycolmap.Camera.create_from_model_id(
         pycolmap.INVALID_CAMERA_ID,
         pycolmap.CameraModelId.SIMPLE_RADIAL,
@@ -248,13 +247,9 @@ def _map(path: Path, inputs: SfmInputs, run: Run) -> tuple[Any, tuple[str, ...]]
         models += _incremental_models(path, free_focal, run.jobs)
     best = max(models, key=_rank, default=None)
     if best is None or best.num_reg_images() < min(3, count):
-        raise StageError(
-            STAGE_NAME,
-            f"The {count} photos could not be put together.",
-            "Check that neighbouring photos overlap by 60 % or more, are sharp, and show "
-            "something else than water or moving leaves.",
-        )
-    return best, tuple(_notes(best, inputs.photos))
+        raise not_put_together(count)
+    registered = {image.name for image in best.images.values() if image.has_pose}
+    return best, tuple(unplaced(inputs.photos, registered))
 
 
 def _global_models(path: Path, jobs: int) -> list[Any]:
@@ -307,11 +302,3 @@ def _is_good(model: Any, photo_count: int) -> bool:
         and model.compute_mean_track_length() > _LEAST_TRACK_LENGTH
         and plausible
     )
-
-
-def _notes(best: Any, photos: tuple[Photo, ...]) -> list[str]:
-    registered = {image.name for image in best.images.values() if image.has_pose}
-    missing = [photo.name for photo in photos if photo.name not in registered]
-    if not missing:
-        return []
-    return [f"{len(missing)} of {len(photos)} photos could not be placed: {', '.join(missing)}."]
