@@ -89,7 +89,7 @@ def power_noise(
     size: int, slope: float, stretch: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Seamless noise whose amplitude falls with frequency to the power ``slope``; unit variance."""
-    spectrum = np.fft.rfft2(rng.standard_normal((size, size)))
+    spectrum = np.fft.rfft2(rng.standard_normal((size, size), dtype=np.float32))
     row = np.fft.fftfreq(size)[:, None]
     col = np.fft.rfftfreq(size)[None, :] * stretch
     frequency = np.hypot(row, col)
@@ -97,7 +97,7 @@ def power_noise(
     # Wavelengths over an eighth of the tile would show the tiling.
     gain = np.where(frequency * size < 8.0, 8.0 / size, frequency) ** -slope
     gain[0, 0] = 0.0
-    field = np.fft.irfft2(spectrum * gain, (size, size))
+    field = np.fft.irfft2(spectrum * gain.astype(np.float32), (size, size))
     return np.asarray(field / field.std(), dtype=np.float32)
 
 
