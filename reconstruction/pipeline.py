@@ -35,6 +35,7 @@ from reconstruction.products import (
     publish,
     write_json,
 )
+from reconstruction.report import write_report
 from reconstruction.sfm import SFM, SfmInputs
 from reconstruction.stage import Finished, Run, Stage, perform, tool_versions
 from reconstruction.tiles3d import MODEL, ModelInputs
@@ -225,6 +226,7 @@ def reconstruct(
     facts["stages"] = kitchen.timings
     facts["products"] = inventory(survey, names)
     write_json(survey / SURVEY_FILE, facts)
+    write_report(survey)
     return survey / SURVEY_FILE
 
 
