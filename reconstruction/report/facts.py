@@ -99,6 +99,12 @@ def read_facts(folder: Path) -> Facts:
             f"{folder} holds no {SURVEY_FILE}.", "Give the folder that a reconstruction wrote."
         )
     survey = _json(folder / SURVEY_FILE)
+    lacking = [key for key in ("epsg", "bounds") if not survey.get(key)]
+    if lacking:
+        raise InputError(
+            f"{SURVEY_FILE} in {folder} lacks {' and '.join(lacking)}.",
+            "Run the reconstruction again.",
+        )
     features = _json(folder / CAMERAS_FILE).get("features") or []
     not_used = {item["name"] for item in survey.get("set_aside") or []}
     to_map = pyproj.Transformer.from_crs(4326, survey["epsg"], always_xy=True)

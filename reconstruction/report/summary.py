@@ -27,6 +27,8 @@ from reconstruction.report.text import (
 )
 
 _NO_CHECK = "no check points were given"
+# Heights that are known no better than this were not measured at all.
+_NO_REFERENCE_M = 100.0
 _LEVELS = ("refuse", "warn", "note", "info")
 
 
@@ -109,6 +111,8 @@ def _heights(accuracy: dict[str, Any]) -> str:
     if sigma is None:
         return "How far its heights may differ from another survey's is not known."
     between = U95_PER_SIGMA * math.sqrt(2.0) * sigma
+    if between > _NO_REFERENCE_M:
+        return "Its elevations hang on nothing: do not compare them with another survey's."
     return (
         f"Heights of two surveys as good as this one differ by up to about ±\u00a0{length(between)}"
         " where nothing has changed (95\u00a0%)."

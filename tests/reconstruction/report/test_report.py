@@ -197,7 +197,13 @@ def test_a_wild_position_does_not_shrink_the_map(tmp_path: Path) -> None:
     assert across.min() > 200.0
 
 
-@pytest.mark.parametrize("damage", ["", "[1, 2]", "{"])
+def test_heights_without_reference_are_not_given_a_number(tmp_path: Path) -> None:
+    accuracy = {**made_up.accuracy_facts(), "vertical_sigma_m": 1961.0}
+    folder = made_up.write(tmp_path, made_up.survey_facts(), accuracy, made_up.camera_facts())
+    assert any("do not compare them" in sentence for sentence in headline(read_facts(folder)))
+
+
+@pytest.mark.parametrize("damage", ["", "[1, 2]", "{", '{"epsg": 32632}'])
 def test_a_damaged_folder_is_refused(tmp_path: Path, damage: str) -> None:
     if damage:
         (tmp_path / "survey.json").write_text(damage)
