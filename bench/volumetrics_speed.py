@@ -110,21 +110,17 @@ def many_piles(count: int) -> None:
         cells = values.size
         del values
         toe = Pile((12.0, -12.0), 9.0, 0.8, 0.3, 5.0, 0.3, (0.0, 0.0, 0.0)).toe()
+        places = [divmod(k, side) for k in range(count)]
         toes = [
-            Toe(
-                str(k),
-                shapely.affinity.translate(toe.polygon, 24.0 * (k % side), -24.0 * (k // side)),
-            )
-            for k in range(count)
+            Toe(f"{row}, {col}", shapely.affinity.translate(toe.polygon, 24.0 * col, -24.0 * row))
+            for row, col in places
         ]
         started = time.process_time()
         site = measure_site(open_survey(path), toes, Plane(), 0.1)
         spent = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{len(site.volumes)} piles of a raster of {cells:,} cells with noise estimated, budget and "
-        f"method spread: {spent:.1f} CPU-s, peak memory {peak:.0f} MB"
-    )
+    print(f"{len(site.volumes)} piles on {cells:,} cells, with noise estimated and bases compared:")
+    print(f"{spent:.1f} CPU-s, peak memory {peak:.0f} MB")
 
 
 def main() -> None:

@@ -181,11 +181,12 @@ def fit_plane(position_m: Array, elevation_m: Array) -> PlaneFit:
         )
     centre = position_m.mean(axis=0)
     design = np.column_stack((np.ones(len(position_m)), position_m - centre))
-    start = _solve(design, np.ones(len(design))) @ elevation_m
+    start = _fit(design, np.ones(len(design)), elevation_m)
     start = _reweight(design, elevation_m, start, _huber)[0]
     start = _escape(design, elevation_m, start)
     coefficients, weight, sigma = _reweight(design, elevation_m, start, _tukey)
-    shares = _solve(design, weight)
+    weighted = design * weight[:, None]
+    shares = np.linalg.solve(weighted.T @ design, weighted.T)
     return PlaneFit(centre, coefficients, shares, sigma, float(np.mean(weight > 0.0)))
 
 
@@ -199,7 +200,7 @@ def _reweight(
         sigma = _MAD_TO_SIGMA * float(np.median(np.abs(residual)))
         # A perfect surface leaves rounding errors only, and those need no weights.
         weight = psi(residual / max(sigma, 1e-6))
-        before, coefficients = coefficients, _solve(design, weight) @ elevation_m
+        before, coefficients = coefficients, _fit(design, weight, elevation_m)
         if np.abs(design @ (coefficients - before)).max() < 1e-3 * sigma + 1e-9:
             break
     return coefficients, weight, sigma
@@ -257,10 +258,10 @@ def fit_toe_plane(samples: ToeSamples) -> PlaneFit:
     return plane
 
 
-def _solve(design: Array, weight: Array) -> Array:
-    """Derivative of the weighted least-squares coefficients by the observations, (3, n)."""
-    weighted = design * weight[:, None]
-    return np.asarray(np.linalg.solve(weighted.T @ design, weighted.T))
+def _fit(design: Array, weight: Array, values: Array) -> Array:
+    """Weighted least-squares coefficients, shape (3,)."""
+    weighted = (design * weight[:, None]).T
+    return np.asarray(np.linalg.solve(weighted @ design, weighted @ values))
 
 
 def _huber(ratio: Array) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import rasterio.fill
 import shapely
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from volumetrics.errors import CoverageError, ToeError
@@ -108,21 +109,32 @@ def _clear_walls(grid: Grid, toe: Toe, fraction: Array) -> Array:
     return elevation
 
 
-def _bridge_holes(grid: Grid, cell_areas: Array) -> tuple[Array, Array]:
+def _bridge_holes(grid: Grid, cell_areas_m2: Array) -> tuple[Array, Array]:
     """Elevations with the holes inside the toe interpolated, and the sigma of each hole in m³."""
-    is_hole = np.isnan(grid.elevation_m) & (cell_areas > 0.0)
+    seen = np.isfinite(grid.elevation_m)
+    is_hole = ~seen & (cell_areas_m2 > 0.0)
     if not is_hole.any():
         return grid.elevation_m, np.zeros(0)
-    seen = np.isfinite(grid.elevation_m)
-    level = float(np.mean(grid.elevation_m[seen]))
-    # Relative to a level near the pile: the interpolation works in single precision.
-    values = np.where(seen, grid.elevation_m - level, 0.0).astype(np.float32)
-    reach = float(max(values.shape))
+    elevation = grid.elevation_m.copy()
+    sigmas = []
+    number, _ = ndimage.label(is_hole, structure=np.ones((3, 3)))
+    for index, place in enumerate(ndimage.find_objects(number), start=1):
+        # With as much around it as it is wide: enough of its rim is seen there.
+        margin = max(2, *(side.stop - side.start for side in place))
+        around = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
+        hole, known = number[around] == index, seen[around]
+        elevation[around][hole] = _interpolate(grid.elevation_m[around], known)[hole]
+        distance_m = ndimage.distance_transform_edt(~known) * grid.cell_size_m
+        sigmas.append(_HOLE_SLOPE * float((cell_areas_m2[around] * distance_m)[hole].sum()))
+    return elevation, np.array(sigmas)
+
+
+def _interpolate(elevation_m: Array, known: NDArray[np.bool_]) -> Array:
+    """Elevations with the unknown ones interpolated from those around."""
+    # Relative to a level near by: the interpolation works in single precision.
+    level = float(np.mean(elevation_m[known]))
+    values = np.where(known, elevation_m - level, 0.0).astype(np.float32)
     bridged = rasterio.fill.fillnodata(
-        values, mask=seen.astype(np.uint8), max_search_distance=reach
+        values, mask=known.astype(np.uint8), max_search_distance=float(max(values.shape))
     )
-    elevation = np.where(is_hole, bridged + level, grid.elevation_m)
-    distance_m = ndimage.distance_transform_edt(~seen) * grid.cell_size_m
-    number, count = ndimage.label(is_hole, structure=np.ones((3, 3)))
-    doubt = cell_areas * distance_m * _HOLE_SLOPE
-    return elevation, np.asarray(ndimage.sum_labels(doubt, number, np.arange(1, count + 1)))
+    return np.asarray(bridged, dtype=np.float64) + level

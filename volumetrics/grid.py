@@ -20,6 +20,8 @@ from volumetrics.errors import InputError
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -91,6 +93,20 @@ class Grid:
         west_m = self.west_m - more[2] * self.cell_size_m
         north_m = self.north_m + more[0] * self.cell_size_m
         return Grid(elevation, west_m, north_m, self.cell_size_m)
+
+    def around(self, bounds_m: tuple[float, float, float, float], margin_m: float) -> Grid:
+        """The part of the grid within bounds and a margin."""
+        rows, cols = self.elevation_m.shape
+        left = (bounds_m[0] - margin_m - self.west_m) / self.cell_size_m
+        right = (bounds_m[2] + margin_m - self.west_m) / self.cell_size_m
+        top = (self.north_m - bounds_m[3] - margin_m) / self.cell_size_m
+        bottom = (self.north_m - bounds_m[1] + margin_m) / self.cell_size_m
+        first_row, first_col = max(0, math.floor(top)), max(0, math.floor(left))
+        part = self.elevation_m[
+            first_row : min(rows, math.ceil(bottom)), first_col : min(cols, math.ceil(right))
+        ]
+        west_m = self.west_m + first_col * self.cell_size_m
+        return Grid(part, west_m, self.north_m - first_row * self.cell_size_m, self.cell_size_m)
 
     def with_elevation(self, elevation_m: Array) -> Grid:
         """The same cells with other elevations of the same shape."""
@@ -182,7 +198,9 @@ def area_fraction(geometry: shapely.Geometry, grid: Grid) -> Array:
         row = (grid.north_m - ring[:, 1]) / grid.cell_size_m
         _accumulate(buffer, col, row)
     fraction: Array = np.cumsum(buffer, axis=1)[:, :cols]
-    return np.clip(fraction, 0.0, 1.0)
+    # The running sums leave rounding errors beside the polygon.
+    fraction[fraction < _ROUNDING] = 0.0
+    return np.minimum(fraction, 1.0)
 
 
 def rings(geometry: shapely.Geometry) -> Iterable[Array]:

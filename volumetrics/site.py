@@ -110,10 +110,12 @@ def _measure_one(
     min_coverage: float,
 ) -> Volume:
     margin_m = _MARGIN_CELLS * survey.cell_size_m + 2.0 * toe_sigma_m
-    if survey.noise is None:
-        margin_m = max(margin_m, _GROUND_MARGIN_M)
-    grid = survey.window(toe.polygon.bounds, margin_m)
-    noise = survey.noise or _local_noise(grid, piles)
+    noise = survey.noise
+    if noise is None:
+        wide = survey.window(toe.polygon.bounds, max(margin_m, _GROUND_MARGIN_M))
+        noise, grid = _local_noise(wide, piles), wide.around(toe.polygon.bounds, margin_m)
+    else:
+        grid = survey.window(toe.polygon.bounds, margin_m)
     accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, toe_sigma_m)
     volume = measure(grid, toe, method, accuracy, min_coverage)
     nets = net_by_method(grid, toe, noise, min_coverage)

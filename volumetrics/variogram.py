@@ -31,7 +31,7 @@ _MIN_CELLS = 200
 # Ground is taken as even over this distance, and noise as correlated up to the other one.
 _LOCAL_M = 5.0
 _ASSUMED_RANGE_M = 25.0
-_MAX_SIDE = 512
+_MAX_SIDE = 400
 _MAX_FIT_CELLS = 20_000
 # Beyond this many sigma a cell is an object on the ground.
 _OUTLIER_SIGMAS = 4.0
@@ -69,9 +69,8 @@ def estimate_noise(grid: Grid, is_ground: NDArray[np.bool_]) -> DsmNoise:
     inlier = usable & (np.abs(residual) <= _OUTLIER_SIGMAS * _spread(residual[usable]))
     residual -= _running_mean(residual, inlier, max(3, round(_LOCAL_M / grid.cell_size_m)))
     inlier &= np.abs(residual) <= _OUTLIER_SIGMAS * _spread(residual[inlier])
-    lag_m, semivariance, _ = variogram(residual, inlier, grid.cell_size_m)
-    local = lag_m < _LOCAL_M
-    components = fit_components(lag_m[local], semivariance[local], grid.cell_size_m)
+    lag_m, semivariance, _ = variogram(residual, inlier, grid.cell_size_m, _LOCAL_M)
+    components = fit_components(lag_m, semivariance, grid.cell_size_m)
     seen = DsmNoise(components)
     assumed = NoiseComponent(seen.sigma_m, _ASSUMED_RANGE_M)
     area_m2 = float(inlier.sum()) * grid.cell_area_m2
@@ -107,7 +106,7 @@ def _spread(values: Array) -> float:
 
 
 def variogram(
-    values: Array, is_valid: NDArray[np.bool_], cell_size_m: float
+    values: Array, is_valid: NDArray[np.bool_], cell_size_m: float, longest_m: float
 ) -> tuple[Array, Array, Array]:
     """Semivariance of all pairs of valid cells, by distance.
 
@@ -116,31 +115,35 @@ def variogram(
     values : ndarray, shape (rows, cols)
     is_valid : ndarray of bool, shape (rows, cols)
     cell_size_m : float
+    longest_m : float
+        Pairs farther apart are left out.
 
     Returns
     -------
     lag_m, semivariance_m2, pairs : ndarrays, shape (k,)
         Mean distance, semivariance and number of pairs of each class; classes widen with
-        distance, up to half the longer side.
+        distance.
     """
     every = max(1, math.ceil(max(values.shape) / _MAX_SIDE))
     # Every n-th cell, not block means: those would average the short noise away.
     mask = is_valid[::every, ::every].astype(np.float64)
     field = np.where(mask > 0.0, values[::every, ::every], 0.0)
     step_m = cell_size_m * every
-    shape = [fft.next_fast_len(2 * side, real=True) for side in field.shape]
+    # Far enough that pairs within reach do not meet again around the edge.
+    reach = min(math.ceil(longest_m / step_m) + 1, max(field.shape))
+    shape = [fft.next_fast_len(side + reach, real=True) for side in field.shape]
 
-    def correlate(a: Array, b: Array) -> Array:
-        product = np.conj(fft.rfft2(a, shape)) * fft.rfft2(b, shape)
-        return np.asarray(fft.irfft2(product, shape))
-
-    pairs = np.rint(correlate(mask, mask))
-    square = correlate(mask, field**2) + correlate(field**2, mask)
-    gamma = 0.5 * (square - 2.0 * correlate(field, field))
+    mask_wave, field_wave, square_wave = (
+        fft.rfft2(part, shape) for part in (mask, field, field**2)
+    )
+    pairs = np.rint(fft.irfft2(np.abs(mask_wave) ** 2, shape))
+    # Pairs count in both directions, so the two mixed terms are one doubled real part.
+    mixed = (np.conj(mask_wave) * square_wave).real
+    gamma = fft.irfft2(mixed - np.abs(field_wave) ** 2, shape)
     rows, cols = (np.minimum(np.arange(side), side - np.arange(side)) for side in shape)
     distance = np.hypot(rows[:, None], cols[None, :])
     edges = np.unique(np.concatenate(([0.5], 1.5 * 1.35 ** np.arange(40))))
-    edges = edges[edges <= 0.5 * max(field.shape)]
+    edges = edges[edges <= reach]
     number = np.digitize(distance, edges)
     chosen = (pairs > 0.0) & (number > 0) & (number < len(edges))
     count = np.bincount(number[chosen], weights=pairs[chosen], minlength=len(edges))

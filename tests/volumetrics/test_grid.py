@@ -91,3 +91,18 @@ def test_no_grid():
         Grid(np.zeros(5), 0.0, 0.0, 1.0)
     with pytest.raises(InputError, match="cell size of 0"):
         Grid(np.zeros((2, 2)), 0.0, 0.0, 0.0)
+
+
+def test_a_part_of_a_grid_and_a_larger_one_keep_cells_in_place():
+    x, y = GRID.x_m()[None, :], GRID.y_m()[:, None]
+    plane = GRID.with_elevation(0.1 * x - 0.2 * y)
+    for grid in (
+        plane.around((103.1, 203.0, 106.2, 207.7), 0.3),
+        plane.containing((98, 198, 120, 215)),
+    ):
+        expected = 0.1 * grid.x_m()[None, :] - 0.2 * grid.y_m()[:, None]
+        seen = np.isfinite(grid.elevation_m)
+        assert np.allclose(grid.elevation_m[seen], expected[seen])
+    assert np.isfinite(grid.elevation_m).sum() == 2000
+    assert plane.around((103.1, 203.0, 106.2, 207.7), 0.3).elevation_m.shape == (22, 15)
+    assert plane.containing((100.5, 200.5, 112.0, 209.0)) is plane

@@ -12,7 +12,7 @@ def test_semivariance_is_half_the_mean_square_of_all_pairs():
     generator = np.random.default_rng(5)
     values = generator.normal(size=(9, 11))
     valid = generator.random((9, 11)) < 0.7
-    lag, gamma, pairs = variogram(values, valid, 0.5)
+    lag, gamma, pairs = variogram(values, valid, 0.5, 5.0)
     row, col = np.nonzero(valid)
     found = values[row, col]
     distance = np.hypot(row[:, None] - row, col[:, None] - col)

@@ -373,3 +373,12 @@ def test_the_terms_of_a_budget_add_up_and_behave():
 def test_impossible_accuracy_is_refused():
     with pytest.raises(InputError, match="scale_sigma = -1"):
         Accuracy(scale_sigma=-1.0)
+
+
+def test_cells_beside_the_toe_do_not_count_for_the_height():
+    grid, toe = pile().grid(20.0, 0.25), pile().toe()
+    elevation = grid.elevation_m.copy()
+    x, y = np.meshgrid(grid.x_m(), grid.y_m())
+    elevation[~shapely.contains_xy(toe.polygon.buffer(1.5), x, y)] += 50.0
+    volume = measure(grid.with_elevation(elevation), toe)
+    assert volume.height_max_m == pytest.approx(measure(grid, toe).height_max_m, abs=1e-6)
