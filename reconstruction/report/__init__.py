@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jinja2
 
-from reconstruction.report import summary, tables
+from reconstruction.report import key_numbers, summary, tables
 from reconstruction.report.facts import Facts, read_facts
 from reconstruction.report.figures import figures
 
@@ -66,8 +66,8 @@ def _render(facts: Facts) -> str:
         vertical_datum=summary.vertical_datum(facts),
         headline=summary.headline(facts),
         notices=summary.notices(facts),
-        tiles=summary.tiles(facts),
-        key_numbers=summary.key_numbers(facts),
+        tiles=key_numbers.tiles(facts),
+        key_numbers=key_numbers.key_numbers(facts),
         figures=figures(facts),
         control=tables.point_table(accuracy.get("control_points") or [], "residual_m"),
         check=tables.point_table(accuracy.get("check_points") or [], "error_m"),

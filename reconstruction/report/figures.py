@@ -24,7 +24,7 @@ PLACED, MEASURED, LOST, CHECK = "#1f5a6d", "#8a949a", "#b3261e", "#b4652a"
 _UP_DOWN = ("#2166ac", "#92c5de", "#f7f7f7", "#f4a582", "#b2182b")
 _PHOTO_LIMITS = (2, 3, 5, 8, 12, 18)
 _MATCH_LIMITS = (2, 3, 5, 8, 12, 20)
-_ARROW_PX = 34.0
+_ARROW_PX = 45.0
 
 
 @dataclass(frozen=True)
@@ -309,11 +309,11 @@ def _point_residuals(facts: Facts) -> Figure:
     places = [tuple(point["coordinates"][:2]) for _, point, _ in drawn]
     canvas = _site_map(facts, places, title)
     residuals = np.array([residual for *_, residual in drawn])
-    text, legends = _arrows(canvas, places, residuals, dots=False)
     for (colour, point, _), place in zip(drawn, places, strict=True):
         x, y = canvas.at(*place)
         canvas.add("circle", cx=x, cy=y, r=4.5, fill="#fff", stroke=colour, stroke_width=2)
         canvas.label((x + 8.0, y + 15.0), point["name"], font_size=14.0)
+    text, legends = _arrows(canvas, places, residuals, dots=False)
     kind = Marks((("ring", PLACED, "control point"), ("ring", CHECK, "check point")))
     return Figure(
         title,

@@ -14,13 +14,13 @@ def significant(value: float, digits: int = 2) -> str:
 
     Examples
     --------
-    >>> significant(1234.5), significant(0.01234), significant(0.0)
-    ('1,234', '0.012', '0')
+    >>> significant(1234.5), significant(-0.01234), significant(0.0)
+    ('1,234', '−0.012', '0')
     """
     if value == 0.0:
         return "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{decimals}f}"
+    return f"{value:,.{decimals}f}".replace("-", "−")
 
 
 def with_unit(value: float, unit: str, digits: int = 2) -> str:
@@ -47,8 +47,17 @@ def length(value_m: float, digits: int = 2) -> str:
 
 
 def centimetres(value_m: float | None) -> str:
-    """Centimetres without the unit, for a column of a table; a dash where nothing is known."""
-    return "–" if value_m is None else f"{value_m * 100.0:.1f}".replace("-", "−")
+    """Centimetres without the unit, for a column of a table; a dash where nothing is known.
+
+    Examples
+    --------
+    >>> centimetres(-0.0123), centimetres(-0.0001), centimetres(None)
+    ('−1.2', '0.0', '–')
+    """
+    if value_m is None:
+        return "–"
+    # Adding zero makes a rounded -0.0 a plain one.
+    return f"{round(value_m * 100.0, 1) + 0.0:.1f}".replace("-", "−")
 
 
 def share(value: float) -> str:

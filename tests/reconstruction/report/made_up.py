@@ -142,8 +142,14 @@ def accuracy_facts() -> dict[str, Any]:
         "height_scale_sigma": 4e-4,
         "scale_sigma": 2e-4,
         "vertical_sigma_m": 0.05,
-        "block_deformation": [],
-        "dsm_noise": {"sigma_m": 0.003, "components": [{"sigma_m": 0.003, "range_m": 1.0}]},
+        "block_deformation": [{"sigma_m": 0.0001, "range_m": 19.0}],
+        "dsm_noise": {
+            "sigma_m": 0.003,
+            "components": [
+                {"sigma_m": 0.003, "range_m": 1.0},
+                {"sigma_m": 0.0001, "range_m": 19.0},
+            ],
+        },
         "dsm_area_m2": 1100.0,
         "dsm_median_matches": 7.0,
         "stereo_pair_count": 5,

@@ -86,6 +86,8 @@ def test_page_states_the_planted_facts(whole: Page) -> None:
         "5.0 mm in plan, 1.2 cm in height",  # control points: 3, 4 and 12 mm
         "3.4 cm in plan, 3.0 cm in height",
         "0.21 px",
+        "3.0 mm up to 1.0 m.",
+        "0.10 mm up to 19 m",
         "1,100 m²",
         "5 min 16 s",
         "1.1 MB",
