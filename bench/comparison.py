@@ -73,9 +73,9 @@ def compare_piles(measured: Path, truth: Path) -> tuple[list[PileError], dict[st
     measured, truth : Path
         Two ``volumes.csv`` of the same polygons.
     """
-    true_rows = _rows(truth)
+    true_rows = read_volumes(truth)
     piles, refused = [], {}
-    for name, row in _rows(measured).items():
+    for name, row in read_volumes(measured).items():
         true = true_rows.get(name, {})
         if row["net_m3"] and true.get("net_m3"):
             numbers = (float(row["net_m3"]), float(row["net_u95_m3"]), float(true["net_m3"]))
@@ -123,6 +123,7 @@ def _averaged(
     return heights
 
 
-def _rows(path: Path) -> dict[str, dict[str, str]]:
+def read_volumes(path: Path) -> dict[str, dict[str, str]]:
+    """Rows of a ``volumes.csv`` by pile."""
     with path.open(newline="", encoding="utf-8") as file:
         return {row["pile"]: row for row in csv.DictReader(file)}
