@@ -257,7 +257,11 @@ def _cameras(placed: Georeferenced, flight: PhotoSet) -> dict[str, Any]:
     shots = {shot.name: shot for shot in placed.block.shots}
     features = []
     for photo in flight.photos:
-        properties: dict[str, Any] = {"name": photo.name, "registered": photo.name in shots}
+        properties: dict[str, Any] = {
+            "name": photo.name,
+            "registered": photo.name in shots,
+            "captured_at": photo.captured_at,
+        }
         geometry = None
         if photo.position:
             properties["measured"] = asdict(photo.position)
