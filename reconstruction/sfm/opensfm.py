@@ -238,7 +238,7 @@ def _execute(arguments: list[str], log: Path, report: Callable[[], None]) -> int
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask all of a process group to stop, then make it."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it is gone
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_S)
