@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyproj
@@ -15,6 +16,7 @@ from volumetrics.errors import InputError, VolumetricsError
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.io import write_csv, write_json
+from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.polygons import read_toes
 from volumetrics.site import Site, measure_site
 from volumetrics.surface_base import SurfaceBase
@@ -67,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help=f"refuse a pile of which less was seen (default {MIN_COVERAGE})",
     )
+    parser.add_argument(
+        "--noise",
+        metavar="SIGMA:RANGE,...",
+        help="DSM noise in metres, 1 sigma and correlation range of each component, e.g. "
+        "0.02:0.5,0.01:20 (default: accuracy.json, else estimated around each pile)",
+    )
     parser.add_argument("--crs", help="CRS of a surface that names none, e.g. EPSG:32615")
     parser.add_argument("--out", type=Path, help="folder for the results (default: the survey's)")
     return parser
@@ -91,6 +99,18 @@ def _method(options: argparse.Namespace, crs: pyproj.CRS) -> BaseMethod:
     if options.elevation is None:
         raise InputError("The base 'fixed' has no elevation.", "Give it, e.g. --elevation 312.5.")
     return Fixed(options.elevation, options.elevation_sigma)
+
+
+def _noise(text: str) -> DsmNoise:
+    """Noise stated as ``sigma:range`` pairs."""
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        components = tuple(NoiseComponent(float(sigma), float(reach)) for sigma, reach in pairs)
+    except ValueError as error:
+        raise InputError(
+            f"--noise {text!r} cannot be read.", "Write sigma:range pairs, e.g. 0.02:0.5,0.01:20."
+        ) from error
+    return DsmNoise(components, source="stated on the command line")
 
 
 def _print_table(site: Site) -> None:
@@ -132,6 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         survey = open_survey(options.survey, options.crs)
+        if options.noise is not None:
+            survey = replace(survey, noise=_noise(options.noise))
         method = _method(options, survey.crs)
         toes, unusable = read_toes(options.piles, survey)
         site = measure_site(survey, toes, method, options.toe_sigma, options.min_coverage)

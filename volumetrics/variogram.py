@@ -62,8 +62,7 @@ def estimate_noise(grid: Grid, is_ground: NDArray[np.bool_]) -> DsmNoise:
         raise InputError(
             f"Only {int(usable.sum())} cells of ground beside the pile are seen, too few to "
             "estimate the surface's noise.",
-            "State it in accuracy.json beside the surface, e.g. "
-            '{"dsm_noise": {"components": [{"sigma_m": 0.02, "range_m": 5}]}}.',
+            "State it in the survey's accuracy.json, or with --noise, e.g. 0.02:0.5,0.01:20.",
         )
     residual = _without_plane(grid, usable)
     inlier = usable & (np.abs(residual) <= _OUTLIER_SIGMAS * _spread(residual[usable]))

@@ -151,3 +151,20 @@ def test_tonnes_where_the_density_is_stated(survey_folder, write_piles, toe_ring
     assert float(first["dry_t"]) == pytest.approx(float(first["wet_t"]) / 1.04, rel=1e-4)
     assert second["wet_t"] == ""
     assert "1600 t/m³ is impossible" in third["refused"]
+
+
+def test_noise_can_be_stated_where_there_is_no_ground_to_estimate_it(
+    write_dsm, write_piles, tmp_path, capsys
+):
+    path = write_dsm(elevation_m=np.full((40, 40), 3.0))
+    ring = [[500_000 + x, 5_180_020 - y] for x, y in [(0, 0), (10, 0), (10, 10), (0, 10), (0, 0)]]
+    piles = write_piles([feature(ring, "Bin")])
+    out = ["--out", str(tmp_path / "out")]
+    assert main([str(path), str(piles), *out]) == 1
+    assert "--noise" in capsys.readouterr().err
+    assert main([str(path), str(piles), *out, "--noise", "0.02:0.5,0.01:20"]) == 0
+    (row,) = rows(tmp_path / "out" / "volumes.csv")
+    assert float(row["area_m2"]) == pytest.approx(100.0, abs=1e-3)
+    assert float(row["net_u95_m3"]) > 0.0
+    assert main([str(path), str(piles), *out, "--noise", "2 cm"]) == 2
+    assert "cannot be read" in capsys.readouterr().err
