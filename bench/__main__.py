@@ -23,7 +23,7 @@ from bench.rendered_flights import (
     print_piles,
 )
 
-_PARTS = ("rendered", "real", "growth", "intervals")
+_PARTS = ("rendered", "real", "growth", "intervals", "speed")
 _USUAL = ("rendered", "real", "intervals")
 _GROWTH = (18, 50, 150)
 _INTERVAL_PILES = 300
@@ -68,6 +68,8 @@ def main() -> int:
     if "intervals" in parts:
         for noise in ("known", "estimated"):
             run("bench.interval_coverage", _INTERVAL_PILES, "--noise", noise)
+    if "speed" in parts:
+        run("bench.volumetrics_speed")
     return 0 if complete else 1
 
 
