@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import spatial
+from scipy import spatial, stats
 
 from volumetrics.base_surface import BaseSurface
 from volumetrics.errors import InputError
@@ -111,7 +111,8 @@ def ground_u95_m3(pile: Footprint, base: BaseSurface, sums: HeightSums, noise: D
     relief = ground_relief(pile.samples, noise)
     load = sums.fill_load + sums.cut_load
     toe = pile.samples.stencil.spread(base.toe_weights(load), load.shape)
-    return 1.96 * float(np.sqrt(relief.propagate([load - toe], pile.grid.cell_size_m)[0, 0]))
+    variance = float(relief.propagate([load - toe], pile.grid.cell_size_m)[0, 0])
+    return float(stats.t.ppf(0.975, relief.dof) * np.sqrt(max(variance, 0.0)))
 
 
 def _other_noise(pile: Footprint, base: BaseSurface, sums: HeightSums) -> Array:

@@ -27,6 +27,7 @@ from volumetrics.variogram import fit_components
 
 _MAX_SAMPLES = 200
 _LAG_CLASSES = 12
+_MIN_DOF = 4.0
 # A departure beyond this many spreads is an object or a neighbour at the toe, not ground.
 _OUTLIER_SIGMAS = 4.7
 
@@ -43,7 +44,8 @@ def ground_relief(samples: ToeSamples, noise: DsmNoise) -> DsmNoise:
     Returns
     -------
     DsmNoise
-        No components where the toe shows no more than noise, or does not determine a plane.
+        With the degrees of freedom that so short a line has. No components where the toe shows no
+        more than noise, or does not determine a plane.
     """
     try:
         plane = fit_toe_plane(samples)
@@ -64,4 +66,9 @@ def ground_relief(samples: ToeSamples, noise: DsmNoise) -> DsmNoise:
     lag = np.bincount(number[near], distance[near], _LAG_CLASSES)[filled] / pairs[filled]
     semivariance = np.bincount(number[near], half_square[near], _LAG_CLASSES)[filled]
     seen = semivariance / pairs[filled] - (noise.sigma_m**2 - noise.covariance(lag))
-    return DsmNoise(fit_components(lag, seen, float(lag[0])), source="departures of the toe")
+    components = fit_components(lag, seen, float(lag[0]))
+    length_m = float(np.hypot(*np.diff(position, axis=0).T).sum())
+    longest_m = max((part.range_m for part in components), default=length_m)
+    # Stretches of one range are as many observations; the plane takes three of them.
+    dof = max(_MIN_DOF, length_m / longest_m - 3.0)
+    return DsmNoise(components, dof, "departures of the toe")
