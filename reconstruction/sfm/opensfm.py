@@ -137,7 +137,7 @@ def _write_dataset(dataset: Path, photos: tuple[Photo, ...], jobs: int) -> Mappi
     (dataset / "image_list.txt").write_text(names, encoding="utf-8")
     known = {image: _metadata(photo) for image, photo in images.items()}
     (dataset / "exif_overrides.json").write_text(json.dumps(known), encoding="utf-8")
-    # JSON is YAML as well.
+    # JSON is YAML as well, as long as no number needs an exponent: YAML 1.1 reads 1e-05 as text.
     config = json.dumps(_config(photos, jobs), indent=1)
     (dataset / "config.yaml").write_text(config, encoding="utf-8")
     return images
@@ -154,7 +154,7 @@ def _config(photos: tuple[Photo, ...], jobs: int) -> dict[str, Any]:
         "matching_vlad_neighbors": 0 if placed else _LIKE_NEIGHBOURS,
         "bundle_use_gps": False,
         "bundle_use_gcp": False,
-        "aspect_ratio_sd": 1e-6,  # square pixels
+        "aspect_ratio_sd": 0.0001,  # square pixels
     }
 
 
