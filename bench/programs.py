@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ def run(module: str, *arguments: object, is_quiet: bool = False) -> Usage:
     module : str
     *arguments : object
     is_quiet : bool
-        Keep its standard output away; its errors and progress stay.
+        Print what it says only when it refuses to work (exit codes above 1).
 
     Returns
     -------
@@ -48,17 +49,22 @@ def run(module: str, *arguments: object, is_quiet: bool = False) -> Usage:
     words = [str(argument) for argument in arguments]
     print("\n$ python -m", module, *(_short(word) for word in words), flush=True)
     started = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *words],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL if is_quiet else None,
-    )
-    try:
-        _, status, used = os.wait4(process.pid, 0)
-    except KeyboardInterrupt:
-        # The terminal has told the program, too: let it leave a folder that can be resumed.
-        process.wait()
-        raise
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *words],
+            cwd=ROOT,
+            stdout=said if is_quiet else None,
+            stderr=said if is_quiet else None,
+        )
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except KeyboardInterrupt:
+            # The terminal has told the program, too: let it leave a folder that can be resumed.
+            process.wait()
+            raise
+        if is_quiet and os.waitstatus_to_exitcode(status) not in (0, 1):
+            said.seek(0)
+            print(said.read())
     process.returncode = os.waitstatus_to_exitcode(status)
     return Usage(
         process.returncode,

@@ -29,13 +29,13 @@ def main() -> int:
     true_volumes = chosen.folder / "volumes_of_true_surface"
     piles = flight / "piles.geojson"
     started = time.monotonic()
-    for module, *arguments in (
-        ("reconstruction.synthetic", flight),
-        ("reconstruction", flight / "images", survey, "--quality", chosen.quality),
-        ("volumetrics", survey, piles, "--out", survey / "volumes"),
-        ("volumetrics", flight / "truth" / "dsm.tif", piles, "--out", true_volumes),
+    for is_quiet, module, *arguments in (
+        (False, "reconstruction.synthetic", flight),
+        (False, "reconstruction", flight / "images", survey, "--quality", chosen.quality),
+        (False, "volumetrics", survey, piles, "--out", survey / "volumes"),
+        (True, "volumetrics", flight / "truth" / "dsm.tif", piles, "--out", true_volumes),
     ):
-        usage = run(module, *arguments, is_quiet=module == "volumetrics")
+        usage = run(module, *arguments, is_quiet=is_quiet)
         if usage.exit_code not in (0, _SOME_REFUSED if module == "volumetrics" else 0):
             print(f"\nThe demo stops: {module} ended with exit code {usage.exit_code}.")
             return usage.exit_code
