@@ -30,6 +30,7 @@ from reconstruction.stage import Run
 _PROGRAM = "opensfm"
 _NEIGHBOURS = 16  # photos that a photo is matched with, by position
 _LIKE_NEIGHBOURS = 24  # by likeness, where not all have a position
+_FEATURES = 8000  # a photo: with OpenSfM's own 4000 some photos keep less than 100 tie points
 _MAX_ERROR = 1e-3  # of an observation, as a share of the photo's longer side
 _PASSED_ON_A_PHOTO = 4000
 _POLL_S = 0.2
@@ -149,6 +150,7 @@ def _config(photos: tuple[Photo, ...], jobs: int) -> dict[str, Any]:
         "processes": jobs,
         "read_processes": jobs,
         "feature_type": "HAHOG",
+        "feature_min_frames": _FEATURES,
         "matching_gps_distance": 0,
         "matching_gps_neighbors": _NEIGHBOURS if placed else 0,
         "matching_vlad_neighbors": 0 if placed else _LIKE_NEIGHBOURS,
