@@ -29,7 +29,7 @@ Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 
 MANIFEST = "manifest.json"
-_TOOLS = ("numpy", "numba", "opencv-python-headless", "pycolmap", "open3d-cpu", "open3d")
+_TOOLS = ("numpy", "scipy", "numba", "opencv-python-headless", "pycolmap", "rasterio", "DracoPy")
 
 
 @dataclass
