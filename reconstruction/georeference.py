@@ -111,11 +111,12 @@ def georeference(
     measured, height_notes = judge_heights(placed, measured, level, bool(control.control_points))
     run.progress(0.15, "Adjusting the block")
     ties = thinned(placed.tie_points, len(placed.shots), placed)
+    positions = _positions(placed, photos, measured, control)
     adjusted = adjust(
         placed.cameras,
         placed.shots,
         ties,
-        _positions(placed, photos, measured, control),
+        positions,
         _control_observations(placed, control, frame),
         np.radians(level.sigma_deg),
         _focal_priors(placed, photos),
@@ -126,7 +127,13 @@ def georeference(
         block,
         _vertical_datum(model, photos, control),
         network_accuracy(adjusted, block, photos, control, level.sigma_deg),
-        (*model.notes, *control.notes, *notes, *height_notes, *_wild_positions(placed, adjusted)),
+        (
+            *model.notes,
+            *control.notes,
+            *notes,
+            *height_notes,
+            *_wild_positions(placed, positions, adjusted),
+        ),
     )
 
 
@@ -252,9 +259,10 @@ def _focal_priors(placed: SparseModel, photos: Mapping[str, Photo]) -> dict[str,
     return priors
 
 
-def _wild_positions(placed: SparseModel, adjusted: Adjusted) -> tuple[str, ...]:
-    """A note on measured positions that the photos contradict."""
-    positions = adjusted.positions
+def _wild_positions(
+    placed: SparseModel, positions: MeasuredPositions, adjusted: Adjusted
+) -> tuple[str, ...]:
+    """A note on measured positions that the photos contradict by what they claim to be good to."""
     if not len(positions.xyz):
         return ()
     off_m = np.linalg.norm(adjusted.position_residuals[:, :2], axis=1)
