@@ -153,6 +153,25 @@ def toe_polygon(
     return shapely.Polygon(toe.exterior)
 
 
+def wall_edges(toe: shapely.Polygon, wall: Wall) -> list[list[int]]:
+    """The edges of an outline that run along a wall, as pairs of vertex indices.
+
+    Parameters
+    ----------
+    toe : Polygon
+        As `toe_polygon` drew it.
+    wall : Wall
+    """
+    front = shapely.LineString([wall.start, wall.end]).buffer(2.0 * _WALL_MARGIN_M)
+    corners = shapely.get_coordinates(toe.exterior)[:-1]
+    count = len(corners)
+    return [
+        [i, (i + 1) % count]
+        for i in range(count)
+        if shapely.LineString([corners[i], corners[(i + 1) % count]]).within(front)
+    ]
+
+
 def _smooth_minimum(a: Raster, b: Raster | np.float32, width: float) -> Raster:
     """Minimum of two surfaces with a rounded edge, exact beyond ``width`` of the edge."""
     h = np.clip(0.5 + 0.5 * (b - a) / width, 0.0, 1.0)

@@ -15,7 +15,7 @@ from reconstruction.frame import LocalFrame, utm_epsg
 from reconstruction.synthetic.grid import Grid, Raster, fractal_noise, smooth_noise
 from reconstruction.synthetic.lighting import sunlight
 from reconstruction.synthetic.materials import INDEX, MATERIALS
-from reconstruction.synthetic.piles import Pile, pile_height, stock, toe_polygon
+from reconstruction.synthetic.piles import Pile, Wall, pile_height, stock, toe_polygon
 from reconstruction.synthetic.vehicles import fleet, park
 
 Array = NDArray[np.float64]
@@ -28,11 +28,12 @@ USUAL_YARD: Bounds = (-56.0, -42.0, 56.0, 42.0)
 
 @dataclass(frozen=True)
 class Stockpile:
-    """A pile as it lies: with the outline that a user draws."""
+    """A pile as it lies: with the outline that a user draws, and the wall that it leans on."""
 
     name: str
     material: str
     toe: shapely.Polygon
+    wall: Wall | None = None
 
 
 @dataclass(frozen=True)
@@ -326,7 +327,7 @@ def _separate(
             parted[i] = _cut(parted[i], line)
             parted[j] = _cut(parted[j], line)
     return tuple(
-        Stockpile(pile.name, pile.material, toe)
+        Stockpile(pile.name, pile.material, toe, pile.wall)
         for (pile, _, _), toe in zip(found, parted, strict=True)
     )
 

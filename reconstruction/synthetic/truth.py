@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from reconstruction.block import Block, TiePoints
 from reconstruction.camera import Camera, Shot
 from reconstruction.synthetic.grid import Array, Raster
+from reconstruction.synthetic.piles import wall_edges
 from reconstruction.synthetic.quarry import Quarry, Stockpile
 from reconstruction.synthetic.renderer import Scene, visible
 
@@ -138,10 +139,13 @@ def write_piles(folder: Path, quarry: Quarry, shots: tuple[Shot, ...], camera: C
         if _views(corners, shots, camera).min() < 3:
             continue
         ring = quarry.frame.to_map(corners)[:, :2].round(3).tolist()
+        properties: dict[str, object] = {"name": pile.name, "material": pile.material}
+        if pile.wall is not None:
+            properties["walls"] = wall_edges(pile.toe, pile.wall)
         features.append(
             {
                 "type": "Feature",
-                "properties": {"name": pile.name, "material": pile.material},
+                "properties": properties,
                 "geometry": {"type": "Polygon", "coordinates": [ring]},
             }
         )

@@ -6,9 +6,10 @@ import numpy as np
 import pyproj
 import pytest
 import shapely
+import shapely.affinity
 
 from reconstruction.synthetic.grid import Grid
-from reconstruction.synthetic.piles import Pile, smooth_height, stock
+from reconstruction.synthetic.piles import Pile, Wall, smooth_height, stock, wall_edges
 from reconstruction.synthetic.quarry import (
     USUAL_YARD,
     Quarry,
@@ -104,3 +105,10 @@ def test_outlines_do_not_overlap_and_hold_their_piles(week: int) -> None:
         assert outline.is_valid
         assert all(outline.intersection(other).area < 1e-6 for other in outlines[:i])
     assert sum(measure(quarry, pile)["volume_m3"] > 100.0 for pile in quarry.stockpiles) >= 6
+
+
+def test_edges_along_a_wall_are_marked_and_no_others():
+    wall = Wall((0.0, 0.0), (-20.0, 0.0))
+    toe = shapely.Polygon([(-2, -0.1), (-12, -0.1), (-13, 4), (-7, 6), (-1, 4)])
+    assert wall_edges(toe, wall) == [[0, 1]]
+    assert wall_edges(shapely.affinity.translate(toe, 0.0, 1.0), wall) == []
