@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from reconstruction.block import Block
 from reconstruction.camera import Shot
 from reconstruction.errors import InputError, OptionError, StageError
+from reconstruction.exposure import read_photo
 from reconstruction.fusion import FusedCells, fuse
 from reconstruction.point_tile import PointTile
 from reconstruction.rasters import Grid
@@ -38,11 +39,6 @@ _HALO_CELLS = 24
 _SPECKLE_CELLS = 60
 _SPECKLE_SLOPE = 3.0
 _NICE = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-_REDUCED = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-}
 
 
 @dataclass(frozen=True)
@@ -329,23 +325,20 @@ def match_pair(
 def _read(
     block: Block, index: int, photos: dict[str, Path], options: DenseOptions
 ) -> tuple[View, NDArray[np.uint8], NDArray[np.float32]]:
-    """A photo at its working size: view, colours (blue green red), spline of the grey values."""
+    """A photo at its working size: view, colours, spline of the grey values."""
     shot: Shot = block.shots[index]
     camera = block.cameras[shot.camera]
     path = photos[shot.name]
-    flags = _REDUCED[options.image_reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-    colors = cv2.imread(str(path), flags)
-    if colors is None:
-        raise InputError(f"{path} cannot be read.", "Restore the file or remove it.")
+    colors = read_photo(path, options.image_reduction)
     size = np.array([camera.width_px, camera.height_px]) / options.image_reduction
     if (np.abs(size - np.array(colors.shape[1::-1])) >= 1.0).any():
         raise InputError(
             f"{path} is not of the size {camera.width_px} x {camera.height_px} of its camera.",
             "Do not replace photos between the steps of a run.",
         )
-    grey = cv2.cvtColor(colors, cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY)
     view = View(shot, camera.scaled(1.0 / options.image_reduction))
-    return view, colors.astype(np.uint8, copy=False), coefficients_2d(grey)
+    return view, colors, coefficients_2d(grey)
 
 
 def _grid_of(patches: list[PatchFile], cells: CellFrame, epsg: int) -> tuple[Grid, int, int]:

@@ -113,6 +113,19 @@ def residuals(rotations, centres, cameras, camera_of, points, shot, point_of, pi
 
 
 @numba.njit(cache=True, nogil=True)
+def _buffers(longest):
+    """Room for one track: block offsets, sizes and couplings, its own system and right side."""
+    count = 2 * longest
+    return (
+        np.empty(count, np.int64),
+        np.empty(count, np.int64),
+        np.empty((count, _WIDEST, 3)),
+        np.empty((3, 3)),
+        np.empty(3),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
 def _add_own(system, right, by_pose, by_camera, w, e0, e1, at, camera_at):
     """Normal equations of one observation in its pose and its camera (upper triangle)."""
     for i in range(POSE_SIZE):
@@ -271,11 +284,7 @@ def reduce_points(
     size = POSE_SIZE * shots + CAMERA_SIZE * cameras.shape[0] + EXTRA_SIZE
     system = np.zeros((size, size))
     right = np.zeros(size)
-    offsets = np.empty(2 * longest, np.int64)
-    sizes = np.empty(2 * longest, np.int64)
-    mixed = np.empty((2 * longest, _WIDEST, 3))
-    hessian = np.empty((3, 3))
-    gradient = np.empty(3)
+    offsets, sizes, mixed, hessian, gradient = _buffers(longest)
     for p in range(points.shape[0]):
         count = _track(
             p, first, rotations, centres, cameras, camera_of, points, shot, errors, weight,
@@ -299,11 +308,7 @@ def substitute(
     """Steps (n, 3) of the points once the step of the reduced unknowns is known."""
     system = np.zeros((0, 0))
     right = np.zeros(0)
-    offsets = np.empty(2 * longest, np.int64)
-    sizes = np.empty(2 * longest, np.int64)
-    mixed = np.empty((2 * longest, _WIDEST, 3))
-    hessian = np.empty((3, 3))
-    gradient = np.empty(3)
+    offsets, sizes, mixed, hessian, gradient = _buffers(longest)
     moved = np.zeros_like(points)
     for p in range(points.shape[0]):
         count = _track(
@@ -340,11 +345,7 @@ def functional(
     size = POSE_SIZE * rotations.shape[0] + CAMERA_SIZE * cameras.shape[0] + EXTRA_SIZE
     system = np.zeros((0, 0))
     right = np.zeros(0)
-    offsets = np.empty(2 * longest, np.int64)
-    sizes = np.empty(2 * longest, np.int64)
-    mixed = np.empty((2 * longest, _WIDEST, 3))
-    hessian = np.empty((3, 3))
-    gradient = np.empty(3)
+    offsets, sizes, mixed, hessian, gradient = _buffers(longest)
     nothing = np.zeros_like(points)
     own = 0.0
     q = np.zeros(size)

@@ -135,7 +135,7 @@ def write_patch(
     left : View
         The left photo.
     colors : ndarray of uint8, shape (rows, cols, 3)
-        The left photo at its working size, blue green red.
+        The left photo at its working size, red, green, blue.
     frame : LocalFrame
     cells : CellFrame
     photos : tuple of int
@@ -313,4 +313,4 @@ def _paint(source, disparity, sigma_px, geometry, turn, lens, colors, sigma_m, r
             k = min(max(int(py + 0.5), 0), colors.shape[0] - 1)
             m = min(max(int(px + 0.5), 0), colors.shape[1] - 1)
             for band in range(3):
-                rgb[row, col, band] = colors[k, m, 2 - band]
+                rgb[row, col, band] = colors[k, m, band]
