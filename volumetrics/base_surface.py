@@ -28,8 +28,11 @@ _HUBER = 1.345
 _MAD_TO_SIGMA = 1.4826
 _ESCAPE_SAMPLES = 200
 _ESCAPE_STARTS = 40
+_MAX_ROUNDS = 30
 _MAJORITY = 0.55
-_MUCH_BETTER = 0.4
+# What stands at a toe and is no ground departs from it by this much.
+_OBJECT_M = 0.3
+_OBJECT_SPREADS = 10.0
 
 
 @dataclass(frozen=True)
@@ -181,29 +184,49 @@ def fit_plane(position_m: Array, elevation_m: Array) -> PlaneFit:
         )
     centre = position_m.mean(axis=0)
     design = np.column_stack((np.ones(len(position_m)), position_m - centre))
-    start = _fit(design, np.ones(len(design)), elevation_m)
-    start = _reweight(design, elevation_m, start, _huber)[0]
+    start = _settle(design, elevation_m)
     start = _escape(design, elevation_m, start)
-    coefficients, weight, sigma = _reweight(design, elevation_m, start, _tukey)
+    coefficients, weight = _reject(design, elevation_m, start)
     weighted = design * weight[:, None]
     shares = np.linalg.solve(weighted.T @ design, weighted.T)
+    sigma = _spread(elevation_m - design @ coefficients)
     return PlaneFit(centre, coefficients, shares, sigma, float(np.mean(weight > 0.0)))
 
 
-def _reweight(
-    design: Array, elevation_m: Array, start: Array, psi: Callable[[Array], Array]
-) -> tuple[Array, Array, float]:
-    """Coefficients, weights and spread where reweighted least squares come to rest."""
-    coefficients, weight, sigma = start, np.ones(len(design)), 0.0
-    for _ in range(30):
+def _settle(design: Array, elevation_m: Array) -> Array:
+    """Coefficients where least squares with Huber's weights come to rest."""
+    coefficients = _fit(design, np.ones(len(design)), elevation_m)
+    for _ in range(_MAX_ROUNDS):
         residual = elevation_m - design @ coefficients
-        sigma = _MAD_TO_SIGMA * float(np.median(np.abs(residual)))
-        # A perfect surface leaves rounding errors only, and those need no weights.
-        weight = psi(residual / max(sigma, 1e-6))
+        sigma = _spread(residual)
+        before, coefficients = (
+            coefficients,
+            _fit(design, _huber(residual / sigma), elevation_m),
+        )
+        if np.abs(design @ (coefficients - before)).max() < 1e-3 * sigma + 1e-9:
+            break
+    return coefficients
+
+
+def _reject(design: Array, elevation_m: Array, start: Array) -> tuple[Array, Array]:
+    """Coefficients and weights of the biweight, with the spread about the start.
+
+    A spread that shrank with every sample left out would leave out parts of undulating ground,
+    now these and now those.
+    """
+    sigma = _spread(elevation_m - design @ start)
+    coefficients, weight = start, np.ones(len(design))
+    for _ in range(_MAX_ROUNDS):
+        weight = _tukey((elevation_m - design @ coefficients) / sigma)
         before, coefficients = coefficients, _fit(design, weight, elevation_m)
         if np.abs(design @ (coefficients - before)).max() < 1e-3 * sigma + 1e-9:
             break
-    return coefficients, weight, sigma
+    return coefficients, weight
+
+
+def _spread(residual: Array) -> float:
+    # A perfect surface leaves rounding errors only, and those need no weights.
+    return max(_MAD_TO_SIGMA * float(np.median(np.abs(residual))), 1e-6)
 
 
 def _escape(design: Array, elevation_m: Array, start: Array) -> Array:
@@ -225,8 +248,20 @@ def _escape(design: Array, elevation_m: Array, start: Array) -> Array:
     square = np.partition((values - candidates @ few.T) ** 2, kept - 1, axis=1)[:, :kept]
     spread = np.sqrt(square.mean(axis=1))
     best = int(np.argmin(spread))
-    # Undulating ground also has planes that suit a part of it; only a wholly different fit counts.
-    return candidates[best] if spread[best] < _MUCH_BETTER * spread[0] else start
+    return candidates[best] if _is_other(few, values, candidates[best], spread[best]) else start
+
+
+def _is_other(design: Array, values: Array, plane: Array, spread_m: float) -> bool:
+    """Whether what a plane leaves out is something else than ground.
+
+    Undulating ground, too, has planes that suit a part of it very well, now this and now that
+    part. The rest of it departs from them gradually, and a wall or a machine at once.
+    """
+    departure = np.abs(values - design @ plane)
+    left_out = departure[departure > max(_TUKEY * spread_m, 1e-6)]
+    if left_out.size == 0:
+        return False
+    return float(np.median(left_out)) > max(_OBJECT_SPREADS * spread_m, _OBJECT_M)
 
 
 def _least_squares(design: Array, values: Array) -> Array:
