@@ -30,9 +30,9 @@ _ESCAPE_SAMPLES = 200
 _ESCAPE_STARTS = 40
 _MAX_ROUNDS = 30
 _MAJORITY = 0.55
-# What stands at a toe and is no ground departs from it by this much.
-_OBJECT_M = 0.3
-_OBJECT_SPREADS = 10.0
+# Ground does not rise this steeply over itself along a toe.
+_STEEP = 0.2
+_MUCH_BETTER = 0.4
 
 
 @dataclass(frozen=True)
@@ -248,20 +248,25 @@ def _escape(design: Array, elevation_m: Array, start: Array) -> Array:
     square = np.partition((values - candidates @ few.T) ** 2, kept - 1, axis=1)[:, :kept]
     spread = np.sqrt(square.mean(axis=1))
     best = int(np.argmin(spread))
-    return candidates[best] if _is_other(few, values, candidates[best], spread[best]) else start
+    is_much_better = spread[best] < _MUCH_BETTER * spread[0]
+    if is_much_better and _is_other(few, values, candidates[best], float(spread[best])):
+        return np.asarray(candidates[best])
+    return start
 
 
 def _is_other(design: Array, values: Array, plane: Array, spread_m: float) -> bool:
     """Whether what a plane leaves out is something else than ground.
 
     Undulating ground, too, has planes that suit a part of it very well, now this and now that
-    part. The rest of it departs from them gradually, and a wall or a machine at once.
+    part. But it leaves them gradually along the toe, and a wall or another pile steeply.
     """
-    departure = np.abs(values - design @ plane)
-    left_out = departure[departure > max(_TUKEY * spread_m, 1e-6)]
-    if left_out.size == 0:
-        return False
-    return float(np.median(left_out)) > max(_OBJECT_SPREADS * spread_m, _OBJECT_M)
+    residual = values - design @ plane
+    is_out = np.abs(residual) > max(_TUKEY * spread_m, 1e-6)
+    crossing = np.flatnonzero(is_out != np.roll(is_out, -1))
+    before, after = crossing - 2, (crossing + 3) % len(values)
+    rise = np.abs(residual[after] - residual[before])
+    run = np.hypot(*(design[after] - design[before])[:, 1:].T)
+    return crossing.size > 0 and float(np.median(rise / run)) > _STEEP
 
 
 def _least_squares(design: Array, values: Array) -> Array:

@@ -123,6 +123,19 @@ def _other_noise(pile: Footprint, base: BaseSurface, sums: HeightSums) -> Array:
     return noise.propagate([-sums.fill_load, sums.cut_load], pile.grid.cell_size_m)
 
 
+def _height_on_line(pile: Footprint, height: Array, sigma_m: float) -> Array:
+    """Height in metres that the moving line sweeps over, shape (pieces,).
+
+    A pile's foot rises on one side of the line only, so the mean of both sides counts.
+    """
+    grid, line = pile.grid, pile.line
+    # A cell inside: on the line itself a wall would be sampled with the pile.
+    reach_m = np.where(line.is_ground, 0.5 * sigma_m, grid.cell_size_m)[:, None] * line.normal
+    inside = grid.stencil(line.middle_m - reach_m).sample(height)
+    outside = grid.stencil(line.middle_m + reach_m).sample(height)
+    return np.nan_to_num(np.where(line.is_ground, 0.5 * (inside + outside), inside))
+
+
 def _toe_motion(
     pile: Footprint, base: BaseSurface, fill_toe: Array, cut_toe: Array, sigma_m: float
 ) -> Array:
@@ -135,9 +148,7 @@ def _toe_motion(
         return np.zeros((2, 2))
     grid, line, samples = pile.grid, pile.line, pile.samples
     height = grid.elevation_m - base.elevation_m
-    # A cell inside: on the line itself a wall would be sampled with the pile.
-    inside = line.middle_m - grid.cell_size_m * line.normal
-    on_line = np.nan_to_num(grid.stencil(inside).sample(height)) * line.length_m
+    on_line = _height_on_line(pile, height, sigma_m) * line.length_m
     step_m = max(grid.cell_size_m, sigma_m)
     step = step_m * line.normal[samples.piece]
     outer = grid.stencil(samples.position_m + step).sample(height)

@@ -48,8 +48,10 @@ class Footprint:
     samples: ToeSamples
 
 
-def footprint(grid: Grid, toe: Toe, min_coverage: float) -> Footprint:
-    """Cut a pile out of a surface.
+def footprint(
+    grid: Grid, toe: Toe, min_coverage: float, toe_sigma_m: float = 0.0
+) -> Footprint:
+    """Cut a pile out of a surface; the line of its toe is known to ``toe_sigma_m``.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def footprint(grid: Grid, toe: Toe, min_coverage: float) -> Footprint:
     cleared = grid.with_elevation(_clear_walls(grid, toe, fraction))
     elevation_m, hole_sigmas_m3 = _bridge_holes(cleared, cell_areas_m2)
     line = boundary(toe, grid.cell_size_m)
-    samples = sample_ground(toe, line, grid)
+    samples = sample_ground(toe, line, grid, toe_sigma_m)
     return Footprint(grid, elevation_m, cell_areas_m2, coverage, hole_sigmas_m3, line, samples)
 
 

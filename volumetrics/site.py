@@ -109,7 +109,7 @@ def _measure_one(
     toe_sigma_m: float,
     min_coverage: float,
 ) -> Volume:
-    margin_m = _MARGIN_CELLS * survey.cell_size_m + 2.0 * toe_sigma_m
+    margin_m = _MARGIN_CELLS * survey.cell_size_m + 4.0 * toe_sigma_m
     noise = survey.noise
     if noise is None:
         wide = survey.window(toe.polygon.bounds, max(margin_m, _GROUND_MARGIN_M))
@@ -118,7 +118,7 @@ def _measure_one(
         grid = survey.window(toe.polygon.bounds, margin_m)
     accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, toe_sigma_m)
     volume = measure(grid, toe, method, accuracy, min_coverage)
-    nets = net_by_method(grid, toe, noise, min_coverage)
+    nets = net_by_method(grid, toe, accuracy, min_coverage)
     return replace(
         volume, method_nets_m3=nets, warnings=volume.warnings + _doubts(volume, spread_m3(nets))
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -20,7 +18,7 @@ MIN_CELLS = 16.0
 # Ground is sampled this many cells outside the line: bilinear interpolation there uses no cell
 # that the pile touches, whatever the direction of the line.
 SAMPLE_OFFSETS_CELLS = (1.5, 2.5)
-_MAX_PIECES = 2000
+_MIN_PIECES, _MAX_PIECES = 8, 2000
 _ON_WALL_M = 1e-3
 
 
@@ -136,21 +134,25 @@ class Boundary:
 
 
 def boundary(toe: Toe, cell_size_m: float) -> Boundary:
-    """Cut the rings into pieces of about one cell, or longer when that would be too many."""
+    """Cut the rings into pieces of about one cell, or longer when that would be too many.
+
+    The pieces of a ring are equally long, whatever its vertices: each speaks for as much ground.
+    """
     spacing_m = max(cell_size_m, toe.polygon.length / _MAX_PIECES)
     middles, normals, lengths, outer = [], [], [], []
     for ring in rings(toe.polygon):
-        is_outer = shapely.is_ccw(shapely.linearrings(ring))
-        for start, end in pairwise(ring):
-            edge = end - start
-            edge_m = math.hypot(*edge)
-            count = max(1, round(edge_m / spacing_m))
-            share = (np.arange(count) + 0.5) / count
-            middles.append(start + share[:, None] * edge)
-            # The pile lies to the left of every ring, also around holes.
-            normals.append(np.tile([edge[1] / edge_m, -edge[0] / edge_m], (count, 1)))
-            lengths.append(np.full(count, edge_m / count))
-            outer.append(np.full(count, is_outer))
+        edge = np.diff(ring, axis=0)
+        edge_m = np.hypot(edge[:, 0], edge[:, 1])
+        end_m = np.cumsum(edge_m)
+        count = max(_MIN_PIECES, round(end_m[-1] / spacing_m))
+        place_m = (np.arange(count) + 0.5) / count * end_m[-1]
+        on = np.searchsorted(end_m, place_m)
+        direction = edge[on] / edge_m[on, None]
+        middles.append(ring[on + 1] - (end_m[on] - place_m)[:, None] * direction)
+        # The pile lies to the left of every ring, also around holes.
+        normals.append(np.column_stack((direction[:, 1], -direction[:, 0])))
+        lengths.append(np.full(count, end_m[-1] / count))
+        outer.append(np.full(count, shapely.is_ccw(shapely.linearrings(ring))))
     middle = np.concatenate(middles)
     is_ground = np.concatenate(outer)
     if toe.walls is not None:
@@ -188,30 +190,39 @@ class ToeSamples:
         )
 
 
-def sample_ground(toe: Toe, line: Boundary, grid: Grid) -> ToeSamples:
+def sample_ground(toe: Toe, line: Boundary, grid: Grid, toe_sigma_m: float = 0.0) -> ToeSamples:
     """Sample the ground just outside the toe, in order along the line.
 
     Where the surface ends or has a hole there, no sample is taken. A toe that is the edge of the
     whole surface is sampled on the line instead, since there is nothing beside it.
+
+    Parameters
+    ----------
+    toe : Toe
+    line : Boundary
+    grid : Grid
+    toe_sigma_m : float
+        1 sigma of the drawn line. Where the line lies within the pile, samples near to it would
+        climb the pile's foot, and none would ever dive below the ground: the base would be too
+        high. So they keep off by two sigma.
     """
-    samples = _samples_at(toe, line, grid, SAMPLE_OFFSETS_CELLS)
+    offsets_m = np.array(SAMPLE_OFFSETS_CELLS) * grid.cell_size_m + 2.0 * toe_sigma_m
+    samples = _samples_at(toe, line, grid, offsets_m)
     if samples.elevation_m.size == 0:
-        samples = _samples_at(toe, line, grid, (-0.5,))
+        samples = _samples_at(toe, line, grid, np.array([-0.5 * grid.cell_size_m]))
     return samples
 
 
-def _samples_at(
-    toe: Toe, line: Boundary, grid: Grid, offsets_cells: tuple[float, ...]
-) -> ToeSamples:
-    piece = np.repeat(np.flatnonzero(line.is_ground), len(offsets_cells))
-    offset_m = np.tile(offsets_cells, piece.size // len(offsets_cells)) * grid.cell_size_m
+def _samples_at(toe: Toe, line: Boundary, grid: Grid, offsets_m: Array) -> ToeSamples:
+    piece = np.repeat(np.flatnonzero(line.is_ground), offsets_m.size)
+    offset_m = np.tile(offsets_m, piece.size // offsets_m.size)
     position = line.middle_m[piece] + offset_m[:, None] * line.normal[piece]
     stencil = grid.stencil(position)
     elevation = stencil.sample(grid.elevation_m)
     usable = np.isfinite(elevation)
-    if offsets_cells[0] > 0.0:
+    if offsets_m[0] > 0.0:
         # In a concave corner the way out of one edge leads into the pile over another one.
         shapely.prepare(toe.polygon)
-        near_m = 0.9 * offsets_cells[0] * grid.cell_size_m
+        near_m = 0.9 * offsets_m[0]
         usable &= ~shapely.dwithin(toe.polygon, shapely.points(position), near_m)
     return ToeSamples(position, elevation, stencil, piece).select(usable)

@@ -135,7 +135,7 @@ def measure(
         When the toe does not determine the base.
     """
     accuracy = accuracy or Accuracy()
-    pile = footprint(grid, toe, min_coverage)
+    pile = footprint(grid, toe, min_coverage, accuracy.toe_sigma_m)
     base = (method or Plane()).fit(pile.grid, pile.samples, accuracy.noise)
     _check_base(toe, pile, base)
     sums = sum_heights(pile, base, accuracy.noise.sigma_m)
