@@ -99,7 +99,7 @@ def _noise(
     total = np.zeros((4, 4))
     if active and noise.components:
         total[np.ix_(active, active)] = noise.propagate(
-            [loads[i] for i in active], pile.grid.cell_size_m
+            [loads[i] for i in active], pile.grid.cell_size_m, pile.grid.noise_factor
         )
     return total[:2, :2], total[2:, 2:], total[:2, 2:] + total[2:, :2]
 

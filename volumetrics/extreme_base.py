@@ -54,15 +54,22 @@ class Extreme:
             shares[at] = 1.0
             return level_base(self.name, float(samples.elevation_m[at]), shares, grid)
         position, elevation, group = thin(samples, _MAX_SAMPLES)
-        level, sigma, mean_shares = _lowest(position, sign * elevation, noise)
+        factor = np.ones(elevation.size)
+        if grid.noise_factor is not None:
+            each = np.nan_to_num(samples.stencil.sample(grid.noise_factor), nan=1.0)
+            factor = np.bincount(group, weights=each) / np.bincount(group)
+        level, sigma, mean_shares = _lowest(position, sign * elevation, noise, factor)
         shares = (mean_shares / np.bincount(group))[group]
         return level_base(self.name, sign * level, shares, grid, sigma)
 
 
-def _lowest(position: Array, elevation: Array, noise: DsmNoise) -> tuple[float, float, Array]:
+def _lowest(
+    position: Array, elevation: Array, noise: DsmNoise, factor: Array
+) -> tuple[float, float, Array]:
     """Lowest level, its sigma beyond the propagated noise, and the samples' shares (n,)."""
     distance = np.hypot(*(position[:, None, :] - position[None, :, :]).transpose(2, 0, 1))
-    noise_covariance = noise.covariance(distance)
+    local = noise.local().covariance(distance)
+    noise_covariance = noise.covariance(distance) + local * (np.outer(factor, factor) - 1.0)
     # A mean of neighbours has a little less noise than one cell: keep the matrix regular.
     noise_covariance[np.diag_indices(len(position))] += (0.05 * noise.sigma_m) ** 2
     relief = _likely_relief(position, elevation, noise_covariance, distance, noise.sigma_m)

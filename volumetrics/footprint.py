@@ -48,9 +48,7 @@ class Footprint:
     samples: ToeSamples
 
 
-def footprint(
-    grid: Grid, toe: Toe, min_coverage: float, toe_sigma_m: float = 0.0
-) -> Footprint:
+def footprint(grid: Grid, toe: Toe, min_coverage: float, toe_sigma_m: float = 0.0) -> Footprint:
     """Cut a pile out of a surface; the line of its toe is known to ``toe_sigma_m``.
 
     Raises

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -35,6 +35,9 @@ class Grid:
         Outer corner of the upper left cell.
     cell_size_m : float
         Edge length of a cell.
+    noise_factor : ndarray, shape (rows, cols), optional
+        Relative standard deviation of the surface's local noise in each cell, see
+        `volumetrics.relative_noise`; alike everywhere when left out.
 
     Raises
     ------
@@ -46,6 +49,7 @@ class Grid:
     west_m: float
     north_m: float
     cell_size_m: float
+    noise_factor: Array | None = None
 
     def __post_init__(self) -> None:
         if self.elevation_m.ndim != 2 or 0 in self.elevation_m.shape:
@@ -87,12 +91,15 @@ class Grid:
         more = [max(0, math.ceil(side)) for side in (top, bottom, left, right)]
         if not any(more):
             return self
-        elevation = np.pad(
-            self.elevation_m, ((more[0], more[1]), (more[2], more[3])), constant_values=np.nan
+        sides = ((more[0], more[1]), (more[2], more[3]))
+        factor = self.noise_factor
+        return Grid(
+            np.pad(self.elevation_m, sides, constant_values=np.nan),
+            self.west_m - more[2] * self.cell_size_m,
+            self.north_m + more[0] * self.cell_size_m,
+            self.cell_size_m,
+            None if factor is None else np.pad(factor, sides, constant_values=1.0),
         )
-        west_m = self.west_m - more[2] * self.cell_size_m
-        north_m = self.north_m + more[0] * self.cell_size_m
-        return Grid(elevation, west_m, north_m, self.cell_size_m)
 
     def around(self, bounds_m: tuple[float, float, float, float], margin_m: float) -> Grid:
         """The part of the grid within bounds and a margin."""
@@ -102,15 +109,21 @@ class Grid:
         top = (self.north_m - bounds_m[3] - margin_m) / self.cell_size_m
         bottom = (self.north_m - bounds_m[1] + margin_m) / self.cell_size_m
         first_row, first_col = max(0, math.floor(top)), max(0, math.floor(left))
-        part = self.elevation_m[
-            first_row : min(rows, math.ceil(bottom)), first_col : min(cols, math.ceil(right))
-        ]
-        west_m = self.west_m + first_col * self.cell_size_m
-        return Grid(part, west_m, self.north_m - first_row * self.cell_size_m, self.cell_size_m)
+        part = (
+            slice(first_row, min(rows, math.ceil(bottom))),
+            slice(first_col, min(cols, math.ceil(right))),
+        )
+        return Grid(
+            self.elevation_m[part],
+            self.west_m + first_col * self.cell_size_m,
+            self.north_m - first_row * self.cell_size_m,
+            self.cell_size_m,
+            None if self.noise_factor is None else self.noise_factor[part],
+        )
 
     def with_elevation(self, elevation_m: Array) -> Grid:
         """The same cells with other elevations of the same shape."""
-        return Grid(elevation_m, self.west_m, self.north_m, self.cell_size_m)
+        return replace(self, elevation_m=elevation_m)
 
     def stencil(self, points: Array) -> Stencil:
         """Bilinear interpolation at points.

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ from volumetrics.grid import Array
 # A component is summed on blocks this many times smaller than its range, or than the pile.
 _BLOCKS_PER_RANGE = 12
 _BLOCKS_PER_SIDE = 64
+# Noise of a shorter range comes from matching and differs from cell to cell; longer waves come from
+# the orientation of photos and pass over slopes and level ground alike.
+_LOCAL_RANGE_M = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class NoiseComponent:
 
 @dataclass(frozen=True)
 class DsmNoise:
-    """Zero-mean, stationary noise of a DSM.
+    """Zero-mean noise of a DSM, alike everywhere but for a factor of its local part.
 
     Parameters
     ----------
@@ -87,7 +90,14 @@ class DsmNoise:
             total += part.covariance(distance_m)
         return total
 
-    def propagate(self, loads: Sequence[Array], cell_size_m: float) -> Array:
+    def local(self) -> DsmNoise:
+        """The components of matching, which differ from cell to cell."""
+        parts = tuple(part for part in self.components if part.range_m <= _LOCAL_RANGE_M)
+        return replace(self, components=parts)
+
+    def propagate(
+        self, loads: Sequence[Array], cell_size_m: float, factor: Array | None = None
+    ) -> Array:
         r"""Covariance of weighted sums of the noise, :math:`L^T C L`.
 
         Parameters
@@ -95,6 +105,8 @@ class DsmNoise:
         loads : sequence of k ndarrays, shape (rows, cols)
             Weight of every cell's elevation in each of k sums, e.g. cell areas in m².
         cell_size_m : float
+        factor : ndarray, shape (rows, cols), optional
+            Relative standard deviation of the local part in every cell; 1 when left out.
 
         Returns
         -------
@@ -103,14 +115,16 @@ class DsmNoise:
         """
         total = np.zeros((len(loads), len(loads)))
         longest_side = max(loads[0].shape)
-        kernels: dict[int, list[NoiseComponent]] = {}
+        kernels: dict[tuple[int, bool], list[NoiseComponent]] = {}
         for part in self.components:
             if part.sigma_m > 0.0:
                 block = part.range_m / cell_size_m / _BLOCKS_PER_RANGE
                 block = min(block, longest_side / _BLOCKS_PER_SIDE)
-                kernels.setdefault(max(1, int(block)), []).append(part)
-        for block, parts in kernels.items():
-            summed = [_block_sums(load, block) for load in loads]
+                is_local = factor is not None and part.range_m <= _LOCAL_RANGE_M
+                kernels.setdefault((max(1, int(block)), is_local), []).append(part)
+        scaled = loads if factor is None else [load * factor for load in loads]
+        for (block, is_local), parts in kernels.items():
+            summed = [_block_sums(load, block) for load in (scaled if is_local else loads)]
             total += _quadratic_forms(summed, parts, block * cell_size_m)
         return total
 

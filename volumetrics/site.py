@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from volumetrics.base_surface import BaseMethod
 from volumetrics.budget import Accuracy
-from volumetrics.errors import VolumetricsError
+from volumetrics.errors import ToeError, VolumetricsError
 from volumetrics.grid import Grid, area_fraction
 from volumetrics.method_spread import net_by_method, spread_m3
 from volumetrics.noise import DsmNoise
+from volumetrics.relative_noise import Patch, RelativeNoise, fit_relative_noise
 from volumetrics.survey import Survey
 from volumetrics.toe import Toe
 from volumetrics.uncertainty import Budget, total
@@ -23,6 +26,9 @@ from volumetrics.volume import MIN_COVERAGE, Volume, measure
 _MARGIN_CELLS = 8
 # Ground within this distance tells the noise where the survey does not state it.
 _GROUND_MARGIN_M = 20.0
+# How the noise depends on slope and matches is learnt around this many piles.
+_MAX_PATCHES = 8
+_PATCH_MARGIN_M = 5.0
 # Ground this near to a toe may be spilled material.
 _GROUND_GAP_M = 0.5
 # An overlap below this share of the smaller pile is a neighbour's inexact line.
@@ -90,10 +96,13 @@ def measure_site(
     volumes: list[Volume] = []
     refused: dict[str, str] = {}
     everything = shapely.STRtree([toe.polygon for toe in toes])
+    relative = _relative_noise(survey, toes, everything)
     for number, toe in enumerate(toes):
         report(number / len(toes), toe.name)
         try:
-            volume = _measure_one(survey, toe, everything, method, toe_sigma_m, min_coverage)
+            volume = _measure_one(
+                survey, toe, everything, relative, method, toe_sigma_m, min_coverage
+            )
             volumes.append(replace(volume, warnings=survey.notes + volume.warnings))
         except VolumetricsError as error:
             refused[toe.name] = str(error)
@@ -105,6 +114,7 @@ def _measure_one(
     survey: Survey,
     toe: Toe,
     piles: shapely.STRtree,
+    relative: RelativeNoise,
     method: BaseMethod,
     toe_sigma_m: float,
     min_coverage: float,
@@ -112,10 +122,10 @@ def _measure_one(
     margin_m = _MARGIN_CELLS * survey.cell_size_m + 4.0 * toe_sigma_m
     noise = survey.noise
     if noise is None:
-        wide = survey.window(toe.polygon.bounds, max(margin_m, _GROUND_MARGIN_M))
+        wide = _weighed(survey, relative, toe, max(margin_m, _GROUND_MARGIN_M))
         noise, grid = _local_noise(wide, piles), wide.around(toe.polygon.bounds, margin_m)
     else:
-        grid = survey.window(toe.polygon.bounds, margin_m)
+        grid = _weighed(survey, relative, toe, margin_m)
     accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, toe_sigma_m)
     volume = measure(grid, toe, method, accuracy, min_coverage)
     nets = net_by_method(grid, toe, accuracy, min_coverage)
@@ -146,14 +156,37 @@ def _doubts(volume: Volume, method_spread_m3: float) -> tuple[str, ...]:
     return tuple(doubts)
 
 
+def _relative_noise(survey: Survey, toes: Sequence[Toe], piles: shapely.STRtree) -> RelativeNoise:
+    """How the noise depends on slope and matches, learnt around some of the piles."""
+    patches = []
+    for toe in toes[:: math.ceil(len(toes) / _MAX_PATCHES) or 1]:
+        try:
+            grid = survey.window(toe.polygon.bounds, _PATCH_MARGIN_M)
+        except ToeError:
+            continue
+        patches.append(Patch(grid, survey.match_error_m(grid), _is_ground(grid, piles)))
+    return fit_relative_noise(patches)
+
+
+def _weighed(survey: Survey, relative: RelativeNoise, toe: Toe, margin_m: float) -> Grid:
+    """The window of a toe with the relative noise of its cells."""
+    grid = survey.window(toe.polygon.bounds, margin_m)
+    return replace(grid, noise_factor=relative.of(grid, survey.match_error_m(grid)))
+
+
 def _local_noise(grid: Grid, piles: shapely.STRtree) -> DsmNoise:
     """Noise of the ground in the window that is no pile."""
+    return estimate_noise(grid, _is_ground(grid, piles))
+
+
+def _is_ground(grid: Grid, piles: shapely.STRtree) -> NDArray[np.bool_]:
+    """Cells that are no pile."""
     rows, cols = grid.elevation_m.shape
     south, east = grid.north_m - rows * grid.cell_size_m, grid.west_m + cols * grid.cell_size_m
     window = shapely.box(grid.west_m, south, east, grid.north_m)
     near = piles.geometries[piles.query(window, predicate="intersects")]
     covered = shapely.union_all(shapely.buffer(near, _GROUND_GAP_M))
-    return estimate_noise(grid, area_fraction(covered, grid) == 0.0)
+    return np.asarray(area_fraction(covered, grid) == 0.0)
 
 
 def _overlaps(toes: Sequence[Toe]) -> tuple[str, ...]:

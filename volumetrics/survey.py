@@ -25,6 +25,8 @@ from volumetrics.noise import DsmNoise, NoiseComponent
 MAX_WINDOW_CELLS = 40_000_000
 # No quarry is this deep; writers that forget to name their nodata value write such numbers.
 _DEEPEST_M = -1000.0
+# Bands of dsm_quality.tif: matches in a cell, and their spread.
+_COUNT_BAND, _SPREAD_BAND = 1, 2
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Survey:
         ``survey.json``, empty for a bare raster.
     notes : tuple of str
         What was assumed.
+    quality_path : Path, optional
+        ``dsm_quality.tif`` on the same cells.
     """
 
     dsm_path: Path
@@ -58,6 +62,7 @@ class Survey:
     vertical_sigma_m: float
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    quality_path: Path | None = None
 
     def window(self, bounds_m: tuple[float, float, float, float], margin_m: float) -> Grid:
         """The cells within bounds and a margin; cells outside the raster are holes.
@@ -89,25 +94,52 @@ class Survey:
                 f"{MAX_WINDOW_CELLS:,} in total.",
                 "Split the polygon, or resample the surface to larger cells.",
             )
-        elevation = np.full((bottom - top, right - left), np.nan)
-        with rasterio.open(self.dsm_path) as raster:
-            inner_left, inner_top = max(left, 0), max(top, 0)
-            inner_right, inner_bottom = min(right, raster.width), min(bottom, raster.height)
-            if inner_right > inner_left and inner_bottom > inner_top:
-                inner = Window(
-                    inner_left, inner_top, inner_right - inner_left, inner_bottom - inner_top
-                )
-                elevation[
-                    inner_top - top : inner_bottom - top, inner_left - left : inner_right - left
-                ] = _read(raster, inner)
+        window = Window(left, top, right - left, bottom - top)
+        elevation = _read(self.dsm_path, 1, window)
+        elevation[~(elevation > _DEEPEST_M) | np.isinf(elevation)] = np.nan
         return Grid(elevation, west + left * cell, north - top * cell, cell)
 
+    def match_error_m(self, grid: Grid) -> Array | None:
+        """Standard error of the matches in each cell of a window, NaN where unknown.
 
-def _read(raster: Any, window: Window) -> Array:
-    values = raster.read(1, window=window, masked=True)
-    elevation = values.astype(np.float64).filled(np.nan)
-    elevation[~(elevation > _DEEPEST_M) | np.isinf(elevation)] = np.nan
-    return np.asarray(elevation)
+        Parameters
+        ----------
+        grid : Grid
+            From `window`.
+
+        Returns
+        -------
+        ndarray, shape (rows, cols), or None
+            None when the survey has no ``dsm_quality.tif``.
+        """
+        if self.quality_path is None:
+            return None
+        rows, cols = grid.elevation_m.shape
+        left = round((grid.west_m - self.bounds_m[0]) / self.cell_size_m)
+        top = round((self.bounds_m[3] - grid.north_m) / self.cell_size_m)
+        window = Window(left, top, cols, rows)
+        count = _read(self.quality_path, _COUNT_BAND, window)
+        spread_m = _read(self.quality_path, _SPREAD_BAND, window)
+        # A single match has no spread.
+        count[~(count >= 2.0)] = np.nan
+        return np.asarray(spread_m / np.sqrt(count))
+
+
+def _read(path: Path, band: int, window: Window) -> Array:
+    """Cells of a window, NaN where there are none; the window may reach over the raster's edge."""
+    values = np.full((window.height, window.width), np.nan)
+    with rasterio.open(path) as raster:
+        left, top = max(window.col_off, 0), max(window.row_off, 0)
+        right = min(window.col_off + window.width, raster.width)
+        bottom = min(window.row_off + window.height, raster.height)
+        if right > left and bottom > top:
+            part = raster.read(
+                band, window=Window(left, top, right - left, bottom - top), masked=True
+            )
+            rows = slice(top - window.row_off, bottom - window.row_off)
+            cols = slice(left - window.col_off, right - window.col_off)
+            values[rows, cols] = part.astype(np.float64).filled(np.nan)
+    return values
 
 
 def _text(bounds_m: tuple[float, float, float, float]) -> str:
@@ -144,6 +176,7 @@ def open_survey(path: Path, stated_crs: str | None = None) -> Survey:
             cell_size_m = _cell_size_m(raster)
             crs, notes = _crs(raster, facts, stated_crs)
             bounds = tuple(raster.bounds)
+            quality_path = _quality_path(raster, folder)
     except rasterio.errors.RasterioIOError as error:
         raise InputError(
             f"{dsm_path} is not a raster that can be read: {error}.",
@@ -159,7 +192,18 @@ def open_survey(path: Path, stated_crs: str | None = None) -> Survey:
         _number(accuracy, "vertical_sigma_m"),
         facts,
         notes,
+        quality_path,
     )
+
+
+def _quality_path(dsm: Any, folder: Path | None) -> Path | None:
+    """The raster of match counts and spreads, where there is one on the cells of the surface."""
+    if folder is None or not (folder / "dsm_quality.tif").is_file():
+        return None
+    path = folder / "dsm_quality.tif"
+    with rasterio.open(path) as raster:
+        is_same = (raster.shape, raster.transform) == (dsm.shape, dsm.transform)
+        return path if is_same and raster.count >= _SPREAD_BAND else None
 
 
 def _json(path: Path) -> dict[str, Any]:

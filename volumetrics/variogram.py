@@ -65,6 +65,8 @@ def estimate_noise(grid: Grid, is_ground: NDArray[np.bool_]) -> DsmNoise:
             "State it in the survey's accuracy.json, or with --noise, e.g. 0.02:0.5,0.01:20.",
         )
     residual = _without_plane(grid, usable)
+    if grid.noise_factor is not None:
+        residual /= grid.noise_factor
     inlier = usable & (np.abs(residual) <= _OUTLIER_SIGMAS * _spread(residual[usable]))
     residual -= _running_mean(residual, inlier, max(3, round(_LOCAL_M / grid.cell_size_m)))
     inlier &= np.abs(residual) <= _OUTLIER_SIGMAS * _spread(residual[inlier])

@@ -139,3 +139,31 @@ def test_whole_number_rasters_are_read(write_dsm, pile):
     assert grid.elevation_m.dtype == np.float64
     with rasterio.open(path) as raster:
         assert raster.dtypes == ("int16",)
+
+
+def test_the_error_of_the_matches_is_read_for_the_same_cells(write_dsm, tmp_path):
+    write_dsm()
+    path, quality = tmp_path / "dsm_quality.tif", np.ones((2, 80, 80), np.float32)
+    quality[0], quality[1] = 4.0, 0.02 + 0.001 * np.arange(80)
+    quality[0, 10] = 1.0
+    with rasterio.open(tmp_path / "dsm.tif") as dsm:
+        profile = dsm.profile | {"count": 2}
+    with rasterio.open(path, "w", **profile) as raster:
+        raster.write(quality)
+    survey = open_survey(tmp_path)
+    grid = survey.window((499_999.5, 5_180_010.0, 500_005.0, 5_180_021.0), 0.0)
+    error_m = survey.match_error_m(grid)
+    assert error_m.shape == grid.elevation_m.shape
+    assert np.isnan(error_m[:4]).all()
+    assert np.isnan(error_m[:, :2]).all()
+    assert np.isnan(error_m[4 + 10]).all()
+    assert error_m[4, 2:] == pytest.approx(quality[1, 0, :20] / 2.0)
+
+
+def test_a_quality_raster_of_other_cells_is_left_out(write_dsm, tmp_path):
+    write_dsm()
+    write_dsm(path=tmp_path / "dsm_quality.tif", elevation_m=np.ones((40, 40), np.float32))
+    survey = open_survey(tmp_path)
+    assert (
+        survey.match_error_m(survey.window((500_001, 5_180_001, 500_002, 5_180_002), 0.0)) is None
+    )
