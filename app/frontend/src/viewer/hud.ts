@@ -1,0 +1,83 @@
+/** What lies over the picture: north, scale, coordinates, legend, messages. */
+
+import { Vector3 } from "three";
+import { h, icon } from "../lib/dom";
+import { metres, number } from "../lib/format";
+import type { Frame } from "../lib/frame";
+import type { Scene } from "./scene";
+import type { Ramp } from "./shading";
+import type { Surface } from "./surface";
+
+const BAR_PX = 140;
+
+export class Hud {
+  readonly element = h("div", { class: "hud" });
+  private readonly needle = icon("north");
+  private readonly bar = h("span", { class: "scale-bar" });
+  private readonly length = h("span", {});
+  private readonly place = h("output", { class: "coordinates" });
+  private readonly legend = h("figure", { class: "legend", hidden: true });
+  private readonly message = h("div", { class: "toast", role: "status", "aria-live": "polite", hidden: true });
+  private timer = 0;
+
+  constructor(
+    private readonly scene: Scene,
+    surface: Surface,
+    frame: Frame,
+  ) {
+    const north = h("button", { type: "button", class: "north", "aria-label": "Turn north up", "data-tip": "Turn north up", onclick: () => scene.faceNorth() }, this.needle);
+    this.element.append(north, this.legend, h("div", { class: "status" }, h("div", { class: "scale" }, this.bar, this.length), this.place), this.message);
+    scene.onFrame(this.update);
+    let isWaiting = false;
+    scene.canvas.addEventListener("pointermove", ({ offsetX, offsetY, buttons }) => {
+      if (isWaiting || buttons) return;
+      isWaiting = true;
+      requestAnimationFrame(() => {
+        isWaiting = false;
+        const hit = surface.pick(offsetX, offsetY);
+        this.place.textContent = hit ? coordinates(frame.toMap(hit.toArray())) : "";
+      });
+    });
+  }
+
+  /** Say something for a few seconds. */
+  say(words: string): void {
+    this.message.textContent = words;
+    this.message.hidden = false;
+    window.clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => (this.message.hidden = true), 5000);
+  }
+
+  /** Explain the colours, from the lowest to the highest value in metres; null removes it. */
+  explain(title: string, ramp: Ramp | null, range: [number, number] = [0, 1]): void {
+    this.legend.hidden = !ramp;
+    if (!ramp) return;
+    const colours = h("div", { class: "ramp" });
+    colours.style.background = `linear-gradient(to right, ${ramp.join(", ")})`;
+    const [low, high] = range;
+    const decimals = high - low < 5 ? 2 : 1;
+    const ticks = [low, (low + high) / 2, high].map((value) => h("span", {}, metres(value, decimals)));
+    this.legend.replaceChildren(h("figcaption", {}, title), colours, h("div", { class: "ticks" }, ...ticks));
+  }
+
+  private readonly update = (): void => {
+    const { scene } = this;
+    const azimuth = scene.controls.getAzimuthalAngle();
+    this.needle.style.transform = `rotate(${azimuth.toFixed(4)}rad)`;
+    const perPixel = scene.metresPerPixel(new Vector3().copy(scene.controls.target));
+    const length = roundLength(perPixel * BAR_PX);
+    this.bar.style.width = `${(length / perPixel).toFixed(1)}px`;
+    this.length.textContent = length >= 1 ? `${number(length)} m` : `${number(length * 100)} cm`;
+  };
+}
+
+/** The largest of 1, 2, 5 times a power of ten that is not above a length. */
+export function roundLength(length_m: number): number {
+  const power = 10 ** Math.floor(Math.log10(length_m));
+  const steps = [5, 2, 1].map((step) => step * power);
+  return steps.find((step) => step <= length_m) ?? power;
+}
+
+function coordinates([easting, northing, elevation]: [number, number, number]): string {
+  return `E ${easting.toFixed(2)}  N ${northing.toFixed(2)}  H ${elevation.toFixed(2)} m`;
+}

@@ -1,0 +1,169 @@
+/** Everything of the page put together: what each part does is in its own file. */
+
+import { Box3, Vector3 } from "three";
+import { type Api, type Proposal, type SavedToe, type Survey, wordsOf } from "../lib/api";
+import { h } from "../lib/dom";
+import { type Frame, MapFrame, ModelFrame } from "../lib/frame";
+import { Editor } from "./editor";
+import { Grounds } from "./grounds";
+import { helpDialog } from "./help";
+import { Hud } from "./hud";
+import { Labels } from "./labels";
+import { listenToKeys } from "./keys";
+import { Looks } from "./looks";
+import { Measure } from "./measure";
+import { Decoder } from "./model";
+import { PileLayer } from "./piles";
+import { PileList } from "./pile_list";
+import { Scene } from "./scene";
+import { HEIGHT_RAMP, Shading } from "./shading";
+import { toolbar } from "./toolbar";
+
+const IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
+
+/** Show a survey in an element of the page. */
+export async function open(root: HTMLElement, api: Api, id: string): Promise<void> {
+  const stage = h("div", { class: "stage" });
+  const panel = h("aside", { class: "panel", "aria-label": "Piles" });
+  const decoder = new Decoder();
+  const survey = await api.survey(id);
+  const earth = await rootTransform(survey.model_url);
+  const middle_m = survey.origin?.[2] ?? 0;
+  const frame = earth ? new ModelFrame(earth, survey.crs_proj4, survey.origin) : new MapFrame(survey.bounds, middle_m);
+  const materials = await api.materials(survey.site_id).catch(() => []);
+
+  const canvas = h("canvas", { tabindex: 0, role: "application", "aria-label": `Model of ${survey.name}. Press question mark for keys.` });
+  stage.append(canvas, h("div", { class: "focus-frame" }));
+  root.replaceChildren(stage, panel);
+  const scene = new Scene(canvas);
+  const shading = new Shading();
+  const grounds = await Grounds.open({ scene, shading, decoder, api, survey, frame, earth: earth ?? IDENTITY });
+  const labels = new Labels(scene);
+  const hud = new Hud(scene, grounds, frame);
+  stage.append(labels.element, hud.element);
+  scene.frameAll(grounds.extent());
+
+  const layer = new PileLayer(scene, grounds, frame, labels, survey, (toe) => openToe(toe));
+  const editor = new Editor(scene, grounds, frame, api, survey, shading, {
+    open: (draft) => {
+      measure.leave();
+      layer.hide(draft.id);
+      list.element.hidden = true;
+      canvas.focus({ preventScroll: true });
+    },
+    close: () => {
+      list.element.hidden = false;
+      editor.form.element.hidden = true;
+      layer.hide(null);
+      looks.restore();
+      void load();
+    },
+    say: (words) => hud.say(words),
+    height: (height_m) => hud.explain("Height above the base", height_m === null ? null : HEIGHT_RAMP, [0, height_m ?? 1]),
+  }, materials);
+  const measure = new Measure({ scene, surface: grounds, frame, labels, api, survey, stage, say: (words) => hud.say(words) });
+  const looks = new Looks({ stage, scene, shading, decoder, api, survey, frame, grounds, hud });
+  const list = new PileList(survey, {
+    draw: () => draw(),
+    open: (toe) => openToe(toe),
+    focus: (key) => layer.focus(key),
+    accept: (proposal) => accept(proposal),
+    dismiss: (proposal) => show(toes, proposals.filter((other) => other !== proposal)),
+  });
+  panel.append(list.element, editor.form.element);
+  const help = helpDialog();
+  let toes: SavedToe[] = [];
+  let proposals: Proposal[] = [];
+
+  function draw(): void {
+    if (survey.can_edit && !editor.isOpen) editor.create();
+  }
+
+  function openToe(toe: SavedToe): void {
+    if (!survey.can_edit) return layer.focus(toe.id);
+    layer.focus(toe.id);
+    editor.edit(toe.toe, { id: toe.id, pile_id: toe.pile_id, name: toe.name, material_id: toe.material_id, base: toe.base });
+  }
+
+  function accept(proposal: Proposal): void {
+    layer.focus(`proposal-${proposals.indexOf(proposal)}`);
+    editor.edit(proposal.toe, { pile_id: proposal.pile_id, name: proposal.name ?? "" });
+  }
+
+  function show(newToes: SavedToe[], newProposals: Proposal[]): void {
+    [toes, proposals] = [newToes, newProposals];
+    list.show(toes, proposals);
+    layer.show(toes, proposals);
+  }
+
+  async function load(): Promise<void> {
+    try {
+      const [found, proposed] = await Promise.all([api.toes(id), api.proposals(id).catch(() => [])]);
+      show(found, proposed);
+    } catch (error) {
+      list.showFailure(wordsOf(error), () => void load());
+    }
+  }
+
+  const run = (action: () => void) => (): void => {
+    if (!editor.isOpen) action();
+    else hud.say("Save or discard the pile first.");
+  };
+  const actions = {
+    home: () => scene.home(),
+    top: () => scene.top(),
+    in: () => scene.zoom(0.75),
+    out: () => scene.zoom(1 / 0.75),
+    draw,
+    distance: run(() => measure.start("distance")),
+    area: run(() => measure.start("area")),
+    section: run(() => measure.start("section")),
+    help: () => help.showModal(),
+  };
+  stage.append(help, toolbar([
+    [
+      { icon: "home", label: "Whole survey (H)", run: actions.home },
+      { icon: "top", label: "From above (T)", run: actions.top },
+      { icon: "plus", label: "Closer (+)", run: actions.in },
+      { icon: "minus", label: "Further (−)", run: actions.out },
+    ],
+    [
+      ...(survey.can_edit ? [{ icon: "draw", label: "Draw a pile (D)", run: draw }] : []),
+      { icon: "distance", label: "Measure distance and height (M)", run: actions.distance },
+      { icon: "area", label: "Measure an area (A)", run: actions.area },
+      { icon: "section", label: "Cross-section (S)", run: actions.section },
+    ],
+    [looks.menu, { icon: "help", label: "Keys and gestures (?)", run: actions.help }],
+  ]));
+  listenToKeys(scene, actions);
+
+  let timer = 0;
+  grounds.onChange(() => {
+    window.clearTimeout(timer);
+    timer = window.setTimeout(() => {
+      layer.redraw();
+      if (editor.isOpen) editor.tool.redraw();
+    }, 200);
+  });
+  new MutationObserver(() => scene.paintBackground()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  window.addEventListener("pagehide", () => {
+    editor.dispose();
+    scene.dispose();
+    decoder.dispose();
+  });
+  await load();
+  root.dataset["state"] = "ready";
+  // For the browser tests: where a map position is on the screen.
+  Object.assign(root, { project: (map: [number, number, number]) => scene.toScreen(new Vector3(...frame.toLocal(map)))?.toArray() ?? null });
+}
+
+/** Root transform of a tileset, column by column; null for a survey without a model. */
+async function rootTransform(url: string | null): Promise<number[] | null> {
+  if (!url) return null;
+  const answer = await fetch(url, { credentials: "same-origin" });
+  if (!answer.ok) throw new Error(`The model answers ${answer.status}. Reload the page; if that does not help, run the survey again.`);
+  const { root } = (await answer.json()) as { root: { transform?: number[] } };
+  return root.transform ?? IDENTITY;
+}
+
+export type { Frame, Survey, Box3 };
