@@ -48,12 +48,11 @@ class Extreme:
         """Find the level; see `volumetrics.base_surface.BaseMethod`."""
         check_any(samples)
         sign = 1.0 if self.is_lowest else -1.0
-        if noise.sigma_m == 0.0:
-            at = int(np.argmin(sign * samples.elevation_m))
-            shares = np.zeros(samples.elevation_m.size)
-            shares[at] = 1.0
-            return level_base(self.name, float(samples.elevation_m[at]), shares, grid)
         position, elevation, group = thin(samples, _MAX_SAMPLES)
+        if noise.sigma_m == 0.0:
+            at = int(np.argmin(sign * elevation))
+            shares = (group == at) / np.count_nonzero(group == at)
+            return level_base(self.name, float(elevation[at]), shares, grid)
         factor = np.ones(elevation.size)
         if grid.noise_factor is not None:
             each = np.nan_to_num(samples.stencil.sample(grid.noise_factor), nan=1.0)
@@ -99,13 +98,18 @@ def _trend(position: Array) -> Array:
 def _likely_relief(
     position: Array, elevation: Array, noise: Array, distance: Array, sigma_m: float
 ) -> Array:
-    """Covariance of the ground's own profile with the greatest restricted likelihood."""
+    """Covariance of the ground's own profile with the greatest restricted likelihood.
+
+    The profile is smooth (Matérn's covariance with one derivative): a rough one would take noise
+    for relief, and promise too much.
+    """
     trend = _trend(position)
     best, chosen = -math.inf, np.zeros_like(noise)
     extent = float(distance.max())
     for size in _RELIEF:
         for share in _RANGES if size else _RANGES[:1]:
-            relief = (size * sigma_m) ** 2 * np.exp(-distance / max(share * extent, 1e-9))
+            ratio = distance / max(share * extent, 1e-9)
+            relief = (size * sigma_m) ** 2 * (1.0 + ratio) * np.exp(-ratio)
             likelihood = _log_likelihood(elevation, noise + relief, trend)
             if likelihood > best:
                 best, chosen = likelihood, relief

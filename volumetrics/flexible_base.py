@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay
+from scipy.spatial.distance import cdist
 
 from volumetrics.base_surface import BaseSurface, fit_toe_plane, thin
 from volumetrics.grid import Array, Grid
@@ -69,27 +70,30 @@ class Triangulated:
                 (own / members)[group] + carried @ plane.design(corners) @ plane.shares
             )
 
-        chance = _choice_sigma_m(position, elevation)
+        chance = _choice_sigma_m(position, elevation, noise)
         return BaseSurface(self.name, surface, toe_weights, chance, facts=plane.facts())
 
 
-def _choice_sigma_m(position: Array, elevation: Array) -> float:
+def _choice_sigma_m(position: Array, elevation: Array, noise: DsmNoise) -> float:
     """1 sigma of the mean level of the triangles by the choice of triangles.
 
     The points of a round toe nearly lie on a circle, and of those Delaunay's rule takes now these,
     now those diagonals right across the pile. Points that are moved by half their distance tell
-    how much that matters on this ground.
+    how much that matters on this ground, less what the noise of the points adds to it.
     """
-    step = np.hypot(*np.diff(position, axis=0, append=position[:1]).T)
+    step_m = np.median(np.hypot(*np.diff(position, axis=0).T))
     moves = np.random.default_rng(0).standard_normal((_CHOICES, *position.shape))
     place = position - position.mean(axis=0)
-    levels = []
-    for move in 0.5 * float(np.median(step)) * moves:
+    shares = np.zeros((_CHOICES, len(place)))
+    for share, move in zip(shares, 0.5 * step_m * moves, strict=True):
         triangles = Delaunay(place + move).simplices
         a, b, c = (place[triangles[:, k]] for k in range(3))
         area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
-        levels.append(area @ elevation[triangles].mean(axis=1) / area.sum())
-    return float(np.std(levels, ddof=1))
+        np.add.at(share, triangles, (area / (3.0 * area.sum()))[:, None])
+    shares -= shares.mean(axis=0)
+    by_noise = np.einsum("ki,ij,kj->", shares, noise.covariance(cdist(place, place)), shares)
+    variance = np.sum((shares @ (elevation - elevation.mean())) ** 2) - by_noise
+    return math.sqrt(max(0.0, float(variance)) / (_CHOICES - 1))
 
 
 def _corners(grid: Grid) -> Array:
