@@ -93,8 +93,8 @@ class Adjusted:
         padded = np.zeros_like(network.points)
         padded[self.kept] = coefficients
         own, q = normal.functional(
-            network.first, *network.geometry(), network.shot, network.errors, network.weights(),
-            network.prior_weight, network.longest, padded,
+            network.first, *network.geometry(), network.shot, network.motion, network.errors,
+            network.weights(), network.prior_weight, network.longest, padded,
         )  # fmt: skip
         return float(np.sqrt(own + q @ self.covariance @ q))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ class Camera:
         Focal length and principal point, pixels.
     k1, k2, k3, p1, p2 : float
         Radial and tangential distortion (no unit).
+    readout_s : float
+        Time from the first to the last row (rolling shutter), 0 for all rows at once; negative
+        where the last row is read first.
 
     References
     ----------
@@ -45,6 +48,7 @@ class Camera:
     k3: float = 0.0
     p1: float = 0.0
     p2: float = 0.0
+    readout_s: float = 0.0
 
     @property
     def matrix(self) -> Array:
@@ -109,13 +113,16 @@ class Shot:
     rotation : ndarray, shape (3, 3)
         World axes to camera axes (x right, y down, z forward).
     centre : ndarray, shape (3,)
-        Projection centre in world coordinates.
+        Projection centre in world coordinates, while the middle row was read.
+    velocity_m_s : ndarray, shape (3,)
+        Of the centre, metres a second in world axes; 0 where it is unknown.
     """
 
     name: str
     camera: str
     rotation: Array
     centre: Array
+    velocity_m_s: Array = field(default_factory=lambda: np.zeros(3))
 
     def to_camera(self, points: Array) -> Array:
         """World points (n, 3) in the camera's axes."""
@@ -128,6 +135,7 @@ class Shot:
             "camera": self.camera,
             "rotation": self.rotation.tolist(),
             "centre": self.centre.tolist(),
+            "velocity_m_s": self.velocity_m_s.tolist(),
         }
 
     @classmethod
@@ -138,4 +146,5 @@ class Shot:
             values["camera"],
             np.array(values["rotation"], dtype=np.float64),
             np.array(values["centre"], dtype=np.float64),
+            np.array(values.get("velocity_m_s", (0.0, 0.0, 0.0)), dtype=np.float64),
         )

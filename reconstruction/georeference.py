@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from reconstruction.network import ControlObservations, FocalPrior, MeasuredPosi
 from reconstruction.network_accuracy import network_accuracy
 from reconstruction.photo import Photo
 from reconstruction.placement import judge_heights, place, transformed
+from reconstruction.rolling_shutter import at_once, with_velocities
 from reconstruction.stage import Run, Stage
+from reconstruction.turned import as_in_files, suspects, turned_back, turned_pixels
 
 Array = NDArray[np.float64]
 
@@ -112,17 +114,16 @@ def georeference(
     run.progress(0.15, "Adjusting the block")
     ties = thinned(placed.tie_points, len(placed.shots), placed)
     positions = _positions(placed, photos, measured, control)
-    adjusted = adjust(
-        placed.cameras,
-        placed.shots,
-        ties,
+    given = _Given(
+        replace(placed, shots=with_velocities(placed.shots, photos), tie_points=ties),
         positions,
         _control_observations(placed, control, frame),
         np.radians(level.sigma_deg),
         _focal_priors(placed, photos),
     )
+    adjusted, turned = _adjusted(given, photos)
     run.progress(0.9, "Checking the accuracy")
-    block = Block(frame, adjusted.cameras, adjusted.shots, adjusted.tie_points)
+    block = _block(frame, adjusted, turned)
     return Georeferenced(
         block,
         _vertical_datum(model, photos, control),
@@ -133,7 +134,71 @@ def georeference(
             *notes,
             *height_notes,
             *_wild_positions(placed, positions, adjusted),
+            *_turned_note(turned),
         ),
+    )
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What goes into the adjustment."""
+
+    model: SparseModel
+    positions: MeasuredPositions
+    control: ControlObservations
+    level_sigma_rad: float
+    focal_priors: dict[str, FocalPrior]
+
+    def adjusted(self, turned: frozenset[str]) -> Adjusted:
+        """The block adjusted with some photos turned back."""
+        model = turned_back(self.model, turned)
+        marks = turned_pixels(self.control.pixels, self.control.shot_index, self.model, turned)
+        return adjust(
+            model.cameras,
+            model.shots,
+            model.tie_points,
+            self.positions,
+            replace(self.control, pixels=marks),
+            self.level_sigma_rad,
+            self.focal_priors,
+        )
+
+
+def _adjusted(given: _Given, photos: Mapping[str, Photo]) -> tuple[Adjusted, frozenset[str]]:
+    """The adjustment, and the photos that are turned in their files.
+
+    A stated yaw may be wrong, so photos only count as turned if all fits better that way.
+    """
+    adjusted = given.adjusted(frozenset())
+    suspected = suspects(given.model, photos)
+    if suspected:
+        other = given.adjusted(suspected)
+        if other.pixel_sigma < adjusted.pixel_sigma:
+            return other, suspected
+    return adjusted, frozenset()
+
+
+def _block(frame: LocalFrame, adjusted: Adjusted, turned: frozenset[str]) -> Block:
+    """The block as all later stages see it: photos as in their files, all rows taken at once."""
+    seen = adjusted.tie_points
+    depths_m = np.array(
+        [
+            np.median(shot.to_camera(seen.points[seen.point_index[seen.shot_index == index]])[:, 2])
+            for index, shot in enumerate(adjusted.shots)
+        ]
+    )
+    cameras, shots = at_once(adjusted.cameras, adjusted.shots, depths_m)
+    return Block(frame, *as_in_files(cameras, shots, seen, turned))
+
+
+def _turned_note(turned: frozenset[str]) -> tuple[str, ...]:
+    if not turned:
+        return ()
+    names = sorted(turned)
+    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+    return (
+        f"{len(names)} photos were turned upside down after they were taken, which was taken into"
+        f" account: {listed}. Keep the camera's own files.",
     )
 
 
@@ -346,4 +411,4 @@ def load(folder: Path) -> Georeferenced:
     )
 
 
-GEOREFERENCE = Stage("georeference", 1, 0.3, run, load)
+GEOREFERENCE = Stage("georeference", 2, 0.3, run, load)

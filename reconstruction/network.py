@@ -17,13 +17,13 @@ from reconstruction.normal_equations import EXTRA_SIZE, POSE_SIZE
 Array = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
-LENS_NAMES = ("focal_px", "cx_px", "cy_px", "k1", "k2", "k3", "p1", "p2")
+LENS_NAMES = ("focal_px", "cx_px", "cy_px", "k1", "k2", "k3", "p1", "p2", "readout_s")
 HUBER = 2.0  # sigmas of a pixel residual up to which it counts in full
 CAUCHY = 2.5  # sigmas at which a position has lost half its weight
 # How well the lens is known beforehand, but for the focal length: cx, cy relative to the focal
-# length, the rest absolute. Loose enough for any drone camera, tight enough to hold what a flight
-# cannot see.
-_LENS_SIGMA = np.array([0.02, 0.02, 0.2, 0.2, 0.1, 0.005, 0.005])
+# length, the rest absolute (the readout in seconds: electronic shutters take some 10 to 70 ms).
+# Loose enough for any drone camera, tight enough to hold what a flight cannot see.
+_LENS_SIGMA = np.array([0.02, 0.02, 0.2, 0.2, 0.1, 0.005, 0.005, 0.03])
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class Network:
     extra: Array
     first: NDArray[np.int64]
     shot: Ints
+    motion: Array
     point: Ints
     pixels: Array
     sigma_px: Array
@@ -133,7 +134,9 @@ class Network:
 
     def evaluate(self) -> None:
         """Refresh the reprojection errors."""
-        normal.residuals(*self.geometry(), self.shot, self.point, self.pixels, self.errors)
+        normal.residuals(
+            *self.geometry(), self.shot, self.motion, self.point, self.pixels, self.errors
+        )  # fmt: skip
 
     def weights(self) -> Array:
         """Robust weights 1/px², 0 for observations that are left out."""
@@ -178,8 +181,8 @@ class Network:
     def system(self, damping: float) -> tuple[Array, Array]:
         """Reduced normal equations with all that is known besides pixels."""
         matrix, right = normal.reduce_points(
-            self.first, *self.geometry(), self.shot, self.errors, self.weights(), damping,
-            self.prior_weight, self.prior_xyz - self.points, self.longest,
+            self.first, *self.geometry(), self.shot, self.motion, self.errors, self.weights(),
+            damping, self.prior_weight, self.prior_xyz - self.points, self.longest,
         )  # fmt: skip
         size = len(right)
         self._add_positions(matrix, right)
@@ -219,8 +222,8 @@ class Network:
     def moved(self, step: Array, damping: float) -> Network:
         """The network one step further."""
         points = normal.substitute(
-            self.first, *self.geometry(), self.shot, self.errors, self.weights(), damping,
-            self.prior_weight, self.prior_xyz - self.points, self.longest, step,
+            self.first, *self.geometry(), self.shot, self.motion, self.errors, self.weights(),
+            damping, self.prior_weight, self.prior_xyz - self.points, self.longest, step,
         )  # fmt: skip
         shots = len(self.centres)
         pose = step[: POSE_SIZE * shots].reshape(shots, POSE_SIZE)
@@ -254,7 +257,7 @@ def build_network(
     focal = np.array([[focal_priors[name].focal_px] for name in names])
     focal_sigma = np.array([[focal_priors[name].relative_sigma] for name in names]) * focal
     lens_sigma = np.hstack(
-        (focal_sigma, _LENS_SIGMA * np.hstack((focal, focal, np.ones((len(names), 5)))))
+        (focal_sigma, _LENS_SIGMA * np.hstack((focal, focal, np.ones((len(names), 6)))))
     )
     # Where the maker put the centre is better known than where a free adjustment left it.
     prior_lenses = lenses.copy()
@@ -270,7 +273,8 @@ def build_network(
     sigma_px = np.concatenate(
         (np.ones(len(ties.point_index)), np.full(len(control.point_index), control.pixel_sigma))
     )
-    pixels = np.concatenate((ties.pixels, control.pixels))
+    shot = np.concatenate((ties.shot_index, control.shot_index)).astype(np.int32)[order]
+    pixels = np.ascontiguousarray(np.concatenate((ties.pixels, control.pixels))[order])
     network = Network(
         rotations=np.array([shot.rotation for shot in shots]),
         centres=np.array([shot.centre for shot in shots]),
@@ -279,9 +283,10 @@ def build_network(
         points=np.concatenate((ties.points, control.xyz)),
         extra=np.zeros(EXTRA_SIZE),
         first=first,
-        shot=np.concatenate((ties.shot_index, control.shot_index)).astype(np.int32)[order],
+        shot=shot,
+        motion=_motion(cameras, shots, shot, pixels),
         point=point,
-        pixels=np.ascontiguousarray(pixels[order]),
+        pixels=pixels,
         sigma_px=sigma_px[order],
         active=np.ones(len(point), bool),
         prior_xyz=np.concatenate((ties.points, control.xyz)),
@@ -298,6 +303,16 @@ def build_network(
     network.drop_singles()
     network.evaluate()
     return network
+
+
+def _motion(
+    cameras: dict[str, Camera], shots: tuple[Shot, ...], shot: Ints, pixels: Array
+) -> Array:
+    """How far each observation's centre moves for a second of readout, shape (m, 3)."""
+    velocity = np.array([shot.velocity_m_s for shot in shots])
+    height = np.array([cameras[shot.camera].height_px for shot in shots])
+    share = (pixels[:, 1] + 0.5) / height[shot] - 0.5
+    return velocity[shot] * share[:, None]
 
 
 def _lens(camera: Camera) -> list[float]:

@@ -53,7 +53,7 @@ def network_accuracy(
         "images": _images(adjusted, block, photos),
         "reprojection_error_px": adjusted.reprojection_error_px,
         "pixel_sigma": adjusted.pixel_sigma,
-        "cameras": {name: _camera(adjusted, name) for name in block.cameras},
+        "cameras": {name: _camera(adjusted, name) for name in adjusted.cameras},
         "position_offset_m": adjusted.position_offset.tolist(),
         "position_drift_m": adjusted.position_drift.tolist(),
         "position_rmse_m": _rmse(adjusted.position_residuals),

@@ -1,9 +1,12 @@
 """Normal equations of the bundle adjustment, with the points eliminated (numba kernels).
 
 Unknowns of the reduced system, in this order: six for each shot (rotation increment in camera
-axes, centre), `CAMERA_SIZE` for each camera (f, cx, cy, k1, k2, k3, p1, p2) and `EXTRA_SIZE` for
-the shared offset and drift of the measured positions. Points are eliminated one by one, so that
-memory is that of the reduced system and of one track.
+axes, centre), `CAMERA_SIZE` for each camera (f, cx, cy, k1, k2, k3, p1, p2, readout time) and
+`EXTRA_SIZE` for the shared offset and drift of the measured positions. Points are eliminated one by
+one, so that memory is that of the reduced system and of one track.
+
+Each observation has a ``motion``: how far its photo's centre moves, in metres for each second that
+reading the sensor takes, between the middle row and the observation's row.
 
 References
 ----------
@@ -20,18 +23,18 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 POSE_SIZE = 6
-CAMERA_SIZE = 8
+CAMERA_SIZE = 9
 EXTRA_SIZE = 6
-_WIDEST = 8  # of a parameter block
+_WIDEST = 9  # of a parameter block
 _FLOOR = 1e-10  # of the trace: keeps a point without parallax invertible
 
 
 @numba.njit(cache=True, nogil=True)
-def residual(rotation, centre, camera, point, pixel, out):
+def residual(rotation, centre, camera, point, pixel, motion, out):
     """Reprojection error (2,) into ``out``; False when the point lies behind the camera."""
-    dx = point[0] - centre[0]
-    dy = point[1] - centre[1]
-    dz = point[2] - centre[2]
+    dx = point[0] - centre[0] - camera[8] * motion[0]
+    dy = point[1] - centre[1] - camera[8] * motion[1]
+    dz = point[2] - centre[2] - camera[8] * motion[2]
     z = rotation[2, 0] * dx + rotation[2, 1] * dy + rotation[2, 2] * dz
     if z <= 1e-9:
         return False
@@ -49,11 +52,11 @@ def residual(rotation, centre, camera, point, pixel, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def jacobian(rotation, centre, camera, point, by_pose, by_camera, by_point):
-    """Derivatives of a pixel by the pose (2, 6), the camera (2, 8) and the point (2, 3)."""
-    dx = point[0] - centre[0]
-    dy = point[1] - centre[1]
-    dz = point[2] - centre[2]
+def jacobian(rotation, centre, camera, point, motion, by_pose, by_camera, by_point):
+    """Derivatives of a pixel by the pose (2, 6), the camera (2, 9) and the point (2, 3)."""
+    dx = point[0] - centre[0] - camera[8] * motion[0]
+    dy = point[1] - centre[1] - camera[8] * motion[1]
+    dz = point[2] - centre[2] - camera[8] * motion[2]
     cx = rotation[0, 0] * dx + rotation[0, 1] * dy + rotation[0, 2] * dz
     cy = rotation[1, 0] * dx + rotation[1, 1] * dy + rotation[1, 2] * dz
     cz = rotation[2, 0] * dx + rotation[2, 1] * dy + rotation[2, 2] * dz
@@ -93,10 +96,15 @@ def jacobian(rotation, centre, camera, point, by_pose, by_camera, by_point):
         by_camera[row, 5] = f * ideal * r2 * r2 * r2
         by_camera[row, 6] = f * (2.0 * x * y if row == 0 else r2 + 2.0 * y * y)
         by_camera[row, 7] = f * (r2 + 2.0 * x * x if row == 0 else 2.0 * x * y)
+        by_camera[row, 8] = 0.0
+        for column in range(3):
+            by_camera[row, 8] -= by_point[row, column] * motion[column]
 
 
 @numba.njit(cache=True, nogil=True)
-def residuals(rotations, centres, cameras, camera_of, points, shot, point_of, pixels, out):
+def residuals(
+    rotations, centres, cameras, camera_of, points, shot, motion, point_of, pixels, out
+):  # fmt: skip
     """All reprojection errors into ``out`` (m, 2); 1e6 px where a point is behind the camera."""
     for k in range(shot.size):
         s = shot[k]
@@ -106,6 +114,7 @@ def residuals(rotations, centres, cameras, camera_of, points, shot, point_of, pi
             cameras[camera_of[s]],
             points[point_of[k]],
             pixels[k],
+            motion[k],
             out[k],
         )
         if not ahead:
@@ -187,7 +196,7 @@ def _couple(count, pose_at, camera_at, by_pose, by_camera, by_point, w, offsets,
 
 @numba.njit(cache=True, nogil=True)
 def _track(
-    p, first, rotations, centres, cameras, camera_of, points, shot, errors, weight,
+    p, first, rotations, centres, cameras, camera_of, points, shot, motion, errors, weight,
     damping, prior_weight, prior_offset, offsets, sizes, mixed, hessian, gradient, system, right,
 ):  # fmt: skip
     """Gather one point: its own 3 × 3 system and its coupling to every parameter block.
@@ -210,7 +219,9 @@ def _track(
             continue
         s = shot[k]
         c = camera_of[s]
-        jacobian(rotations[s], centres[s], cameras[c], points[p], by_pose, by_camera, by_point)
+        jacobian(
+            rotations[s], centres[s], cameras[c], points[p], motion[k], by_pose, by_camera, by_point
+        )  # fmt: skip
         e0 = errors[k, 0]
         e1 = errors[k, 1]
         _add_point(hessian, gradient, by_point, w, e0, e1)
@@ -255,7 +266,7 @@ def _eliminate(count, inverse, gradient, offsets, sizes, mixed, system, right):
 
 @numba.njit(cache=True, nogil=True)
 def reduce_points(
-    first, rotations, centres, cameras, camera_of, points, shot, errors, weight,
+    first, rotations, centres, cameras, camera_of, points, shot, motion, errors, weight,
     damping, prior_weight, prior_offset, longest,
 ):  # fmt: skip
     """The reduced system and right-hand side, points eliminated.
@@ -267,6 +278,7 @@ def reduce_points(
     rotations, centres, cameras, camera_of, points
         Current unknowns and the camera index of each shot.
     shot : ndarray of int32, shape (m,)
+    motion : ndarray, shape (m, 3)
     errors, weight : ndarray, shapes (m, 2) and (m,)
         Reprojection errors and weights 1/px²; weight 0 leaves an observation out.
     damping : float
@@ -287,7 +299,7 @@ def reduce_points(
     offsets, sizes, mixed, hessian, gradient = _buffers(longest)
     for p in range(points.shape[0]):
         count = _track(
-            p, first, rotations, centres, cameras, camera_of, points, shot, errors, weight,
+            p, first, rotations, centres, cameras, camera_of, points, shot, motion, errors, weight,
             damping, prior_weight, prior_offset, offsets, sizes, mixed, hessian, gradient,
             system, right,
         )  # fmt: skip
@@ -302,7 +314,7 @@ def reduce_points(
 
 @numba.njit(cache=True, nogil=True)
 def substitute(
-    first, rotations, centres, cameras, camera_of, points, shot, errors, weight,
+    first, rotations, centres, cameras, camera_of, points, shot, motion, errors, weight,
     damping, prior_weight, prior_offset, longest, step,
 ):  # fmt: skip
     """Steps (n, 3) of the points once the step of the reduced unknowns is known."""
@@ -312,7 +324,7 @@ def substitute(
     moved = np.zeros_like(points)
     for p in range(points.shape[0]):
         count = _track(
-            p, first, rotations, centres, cameras, camera_of, points, shot, errors, weight,
+            p, first, rotations, centres, cameras, camera_of, points, shot, motion, errors, weight,
             damping, prior_weight, prior_offset, offsets, sizes, mixed, hessian, gradient,
             system, right,
         )  # fmt: skip
@@ -328,7 +340,7 @@ def substitute(
 
 @numba.njit(cache=True, nogil=True)
 def functional(
-    first, rotations, centres, cameras, camera_of, points, shot, errors, weight,
+    first, rotations, centres, cameras, camera_of, points, shot, motion, errors, weight,
     prior_weight, longest, coefficients,
 ):  # fmt: skip
     """A linear functional of the points, carried over to the reduced unknowns.
@@ -354,7 +366,7 @@ def functional(
         if g[0] == 0.0 and g[1] == 0.0 and g[2] == 0.0:
             continue
         count = _track(
-            p, first, rotations, centres, cameras, camera_of, points, shot, errors, weight,
+            p, first, rotations, centres, cameras, camera_of, points, shot, motion, errors, weight,
             0.0, prior_weight, nothing, offsets, sizes, mixed, hessian, gradient, system, right,
         )  # fmt: skip
         if count == 0:

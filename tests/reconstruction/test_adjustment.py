@@ -95,28 +95,31 @@ def measure(rng, shots, sigma=(0.015, 0.015, 0.03)):
 
 
 def test_jacobian_is_the_derivative():
-    lens = np.array([2100.0, 1512.0, 985.0, -0.05, 0.03, -0.01, 1e-3, -2e-3])
+    lens = np.array([2100.0, 1512.0, 985.0, -0.05, 0.03, -0.01, 1e-3, -2e-3, 0.03])
+    motion = np.array([2.0, -3.0, 0.5])
     rotation = Rotation.from_rotvec([3.0, 0.2, 0.1]).as_matrix()
     centre, point = np.array([1.0, 2.0, 60.0]), np.array([20.0, -12.0, 1.0])
-    blocks = np.empty((2, 6)), np.empty((2, 8)), np.empty((2, 3))
-    normal.jacobian(rotation, centre, lens, point, *blocks)
+    blocks = np.empty((2, 6)), np.empty((2, 9)), np.empty((2, 3))
+    normal.jacobian(rotation, centre, lens, point, motion, *blocks)
 
     def pixel(pose, lens_step, point_step):
         out = np.empty(2)
         turned = Rotation.from_rotvec(pose[:3]).as_matrix() @ rotation
+        place = centre + pose[3:]
+        mark = np.zeros(2)
         assert normal.residual(
-            turned, centre + pose[3:], lens + lens_step, point + point_step, np.zeros(2), out
+            turned, place, lens + lens_step, point + point_step, mark, motion, out
         )
         return out
 
-    for block, size in zip(blocks, (6, 8, 3), strict=True):
+    for block, size in zip(blocks, (6, 9, 3), strict=True):
         for column in range(size):
             step = np.zeros(size)
             step[column] = 1e-6
-            arguments = [np.zeros(6), np.zeros(8), np.zeros(3)]
-            arguments[(6, 8, 3).index(size)] = step
+            arguments = [np.zeros(6), np.zeros(9), np.zeros(3)]
+            arguments[(6, 9, 3).index(size)] = step
             ahead = pixel(*arguments)
-            arguments[(6, 8, 3).index(size)] = -step
+            arguments[(6, 9, 3).index(size)] = -step
             numeric = (ahead - pixel(*arguments)) / 2e-6
             np.testing.assert_allclose(block[:, column], numeric, rtol=1e-4, atol=1e-4)
 

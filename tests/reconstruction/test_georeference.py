@@ -20,6 +20,7 @@ from reconstruction.georeference import (
 )
 from reconstruction.photo import Photo, Position
 from reconstruction.stage import Run
+from reconstruction.turned import turned_back
 
 FRAME = LocalFrame(32633, 48.2, 15.6, 400.0)
 LENS = Camera("drone", 3000, 2000, 2100.0, 1507.0, 992.0, -0.02, 0.01)
@@ -264,3 +265,41 @@ def test_thinning_keeps_every_part_of_every_photo(truth):
         before = dense.tie_points.pixels[dense.tie_points.shot_index == index] // [375, 250]
         after = kept.pixels[kept.shot_index == index] // [375, 250]
         assert len(np.unique(after, axis=0)) == len(np.unique(before, axis=0))
+
+
+def _heading_deg(shot: Shot) -> float:
+    east, north, _ = -shot.rotation[1]
+    return float(np.degrees(np.arctan2(east, north)))
+
+
+def test_photos_turned_in_their_files_get_a_turned_camera(truth):
+    """A viewer turned one strip by 180 degrees; the principal point went with it."""
+    model, _ = truth
+    names = {shot.name for shot in model.shots if shot.name.startswith("2")}
+    photos = tuple(
+        replace(photo, yaw_deg=_heading_deg(shot))
+        for photo, shot in zip(_photos(model, "rtk", gimbal=True), model.shots, strict=True)
+    )
+    turned = turned_back(model, frozenset(names))
+    result = _run(_free(turned), photos)
+    assert np.abs(_errors(result, model)).max() < 0.06
+    assert "5 photos were turned" in " ".join(result.notes)
+    cameras = result.block.cameras
+    assert set(cameras) == {"drone", "drone (turned)"}
+    assert cameras["drone"].cx_px == pytest.approx(LENS.cx_px, abs=2.0)
+    assert cameras["drone (turned)"].cx_px == pytest.approx(2999.0 - LENS.cx_px, abs=2.0)
+    for shot in result.block.shots:
+        assert (shot.camera == "drone (turned)") == (shot.name in names)
+
+
+def test_a_wrong_yaw_does_not_turn_a_photo(truth):
+    model, _ = truth
+    photos = tuple(
+        replace(photo, yaw_deg=_heading_deg(shot) + (180.0 if index < 5 else 0.0))
+        for index, (photo, shot) in enumerate(
+            zip(_photos(model, "rtk", gimbal=True), model.shots, strict=True)
+        )
+    )
+    result = _run(_free(model), photos)
+    assert set(result.block.cameras) == {"drone"}
+    assert np.abs(_errors(result, model)).max() < 0.06
