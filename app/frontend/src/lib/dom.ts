@@ -62,6 +62,11 @@ export function iconButton(
   );
 }
 
+/** A link with an icon that looks like the buttons beside it. */
+export function iconLink(name: string, label: string, href: string): HTMLAnchorElement {
+  return h("a", { class: "icon-button", href, "aria-label": label, "data-tip": label }, icon(name));
+}
+
 /** The element with a selector; its absence is a fault of the page. */
 export function required<T extends Element>(selector: string, within: ParentNode = document): T {
   const found = within.querySelector<T>(selector);

@@ -26,10 +26,10 @@ export function profileChart(series: readonly Series[]): SVGElement {
     chart.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(z), y2: y(z) }), svg("text", { x: LEFT - 6, y: y(z) + 4, "text-anchor": "end" }, number(z, high - low < 4 ? 1 : 0)));
   }
   for (const d of ticks(0, length, 8)) chart.append(svg("text", { x: x(d), y: HEIGHT - 9, "text-anchor": "middle" }, `${number(d, length < 8 ? 1 : 0)} m`));
-  [...series].reverse().forEach(({ profile, isBefore }) => chart.append(svg("path", { class: isBefore ? "series before" : "series", d: pathOf(profile, x, y) })));
+  [...series].reverse().forEach(({ profile, isBefore }) => chart.append(svg("path", { class: isBefore ? "series before" : "series now", d: pathOf(profile, x, y) })));
   series.forEach(({ name, isBefore }, i) => {
     const at = LEFT + 8 + 150 * i;
-    chart.append(svg("path", { class: isBefore ? "series before" : "series", d: `M${at} 14h22` }), svg("text", { x: at + 28, y: 18 }, name));
+    chart.append(svg("path", { class: isBefore ? "series before" : "series now", d: `M${at} 14h22` }), svg("text", { x: at + 28, y: 18 }, name));
   });
   return chart;
 }

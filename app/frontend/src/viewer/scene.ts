@@ -167,7 +167,7 @@ export class Scene {
 
   private lookAtSphere(sphere: Sphere, direction: Vector3, isAnimated: boolean): void {
     const narrow = Math.min(1, this.camera.aspect);
-    const distance = (1.05 * sphere.radius) / Math.sin((FIELD_OF_VIEW_DEG * Math.PI) / 360) / narrow;
+    const distance = (0.82 * sphere.radius) / Math.sin((FIELD_OF_VIEW_DEG * Math.PI) / 360) / narrow;
     const position = direction.clone().normalize().multiplyScalar(distance).add(sphere.center);
     this.fly({ target: sphere.center.clone(), position }, isAnimated);
   }

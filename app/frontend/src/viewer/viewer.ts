@@ -1,9 +1,9 @@
 /** Everything of the page put together: what each part does is in its own file. */
 
-import { Box3, Vector3 } from "three";
-import { type Api, type Proposal, type SavedToe, type Survey, wordsOf } from "../lib/api";
-import { h } from "../lib/dom";
-import { type Frame, MapFrame, ModelFrame } from "../lib/frame";
+import { Vector3 } from "three";
+import { type Api, type Proposal, type SavedToe, wordsOf } from "../lib/api";
+import { h, iconLink } from "../lib/dom";
+import { MapFrame, ModelFrame } from "../lib/frame";
 import { Editor } from "./editor";
 import { Grounds } from "./grounds";
 import { helpDialog } from "./help";
@@ -105,6 +105,15 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
     }
   }
 
+  /** What another page asks for: `?pile=ID`, `?proposal=NUMBER` or `?draw`. */
+  function begin(query: URLSearchParams): void {
+    const toe = toes.find(({ id, pile_id }) => [id, pile_id].includes(query.get("pile") ?? ""));
+    const proposal = query.has("proposal") ? proposals[Number(query.get("proposal"))] : undefined;
+    if (toe) openToe(toe);
+    else if (proposal) accept(proposal);
+    else if (query.has("draw")) draw();
+  }
+
   const run = (action: () => void) => (): void => {
     if (!editor.isOpen) action();
     else hud.say("Save or discard the pile first.");
@@ -133,7 +142,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
       { icon: "area", label: "Measure an area (A)", run: actions.area },
       { icon: "section", label: "Cross-section (S)", run: actions.section },
     ],
-    [looks.menu, { icon: "help", label: "Keys and gestures (?)", run: actions.help }],
+    [...(root.dataset["mapHref"] ? [iconLink("map", "Map", root.dataset["mapHref"])] : []), looks.menu, { icon: "help", label: "Keys and gestures (?)", run: actions.help }],
   ]));
   listenToKeys(scene, actions);
 
@@ -152,6 +161,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
     decoder.dispose();
   });
   await load();
+  begin(new URLSearchParams(location.search));
   root.dataset["state"] = "ready";
   // For the browser tests: where a map position is on the screen.
   Object.assign(root, { project: (map: [number, number, number]) => scene.toScreen(new Vector3(...frame.toLocal(map)))?.toArray() ?? null });
@@ -165,5 +175,3 @@ async function rootTransform(url: string | null): Promise<number[] | null> {
   const { root } = (await answer.json()) as { root: { transform?: number[] } };
   return root.transform ?? IDENTITY;
 }
-
-export type { Frame, Survey, Box3 };

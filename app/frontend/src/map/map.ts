@@ -1,0 +1,163 @@
+/** The map of a survey with its piles, and the survey before beside it. */
+
+import { Map as Plan, Marker, type StyleSpecification, ScaleControl, setWorkerUrl } from "maplibre-gl";
+import workerAddress from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
+import { type Api, type Proposal, type SavedToe, type Survey, type Toe, wordsOf } from "../lib/api";
+import { Divider } from "../lib/divider";
+import { h, iconLink } from "../lib/dom";
+import { day, volume } from "../lib/format";
+import { PileList } from "../viewer/pile_list";
+import { checkbox, menu, radios, toolbar } from "../viewer/toolbar";
+import { boundsOf, lonLat } from "./place";
+import { baseStyle, type Picture, toeFeatures, withSurvey, withToes } from "./styles";
+
+setWorkerUrl(workerAddress);
+
+/** Show a survey in an element of the page. */
+export async function open(root: HTMLElement, api: Api, id: string): Promise<void> {
+  const stage = h("div", { class: "stage" });
+  const panel = h("aside", { class: "panel", "aria-label": "Piles" });
+  const survey = await api.survey(id);
+  const background = getComputedStyle(root).getPropertyValue("--color-sunken").trim() || "#eceae5";
+  const base = await baseStyle(root.dataset["style"], background);
+  root.replaceChildren(stage, panel);
+  const modelHref = root.dataset["modelHref"] ?? "";
+  const go = (query: string): void => location.assign(`${modelHref}?${query}`);
+
+  let toes: SavedToe[] = [];
+  let proposals: Proposal[] = [];
+  let picture: Picture = "orthomosaic";
+  const style = (): StyleSpecification =>
+    withToes(withSurvey(base, survey, picture), toeFeatures(survey, toes, proposals));
+  const plan = makePlan(stage, survey, style(), "Map of the survey");
+  plan.addControl(new ScaleControl({ unit: "metric", maxWidth: 140 }), "bottom-left");
+  let comparison: Comparison | null = null;
+  const markers: Marker[] = [];
+
+  const list = new PileList(survey, {
+    draw: () => go("draw"),
+    open: (toe) => go(`pile=${toe.id}`),
+    focus: (key) => focus(key),
+    accept: (proposal) => go(`proposal=${proposals.indexOf(proposal)}`),
+    dismiss: (proposal) => show(toes, proposals.filter((other) => other !== proposal)),
+  });
+  panel.append(list.element);
+
+  function focus(key: string): void {
+    const toe = key.startsWith("proposal-") ? proposals[Number(key.slice(9))]?.toe : toes.find((other) => other.id === key)?.toe;
+    if (toe) plan.fitBounds(boundsOf(survey, toe), { padding: 120, maxZoom: 22 });
+  }
+
+  function show(newToes: SavedToe[], newProposals: Proposal[]): void {
+    [toes, proposals] = [newToes, newProposals];
+    list.show(toes, proposals);
+    plan.setStyle(style(), { diff: true });
+    markers.splice(0).forEach((marker) => marker.remove());
+    markers.push(...toes.map((toe) => pileMarker(survey, toe, () => focus(toe.id)).addTo(plan)));
+  }
+
+  async function load(): Promise<void> {
+    try {
+      const [found, proposed] = await Promise.all([api.toes(id), api.proposals(id).catch(() => [])]);
+      show(found, proposed);
+    } catch (error) {
+      list.showFailure(wordsOf(error), () => void load());
+    }
+  }
+
+  async function compare(isOn: boolean): Promise<void> {
+    comparison?.dispose();
+    comparison = null;
+    if (!isOn || !survey.previous_id) return;
+    const previous = await api.survey(survey.previous_id);
+    comparison = new Comparison(stage, plan, previous, withSurvey(base, previous, picture), day(survey.flown_on));
+  }
+
+  const pictures = radios("Picture", "picture", [
+    { value: "orthomosaic", label: "Orthomosaic" },
+    { value: "hillshade", label: "Shaded surface" },
+    { value: "height", label: "Coloured by height" },
+  ], picture, (value) => {
+    picture = value as Picture;
+    plan.setStyle(style(), { diff: true });
+    comparison?.show((previous) => withSurvey(base, previous, picture));
+  });
+  const more = h("fieldset", {}, h("legend", {}, "Also show"), checkbox("Survey before, side by side", false, (isOn) => void compare(isOn)));
+  stage.append(toolbar([
+    [
+      { icon: "home", label: "Whole survey", run: () => plan.fitBounds(surveyBounds(survey), { padding: 40 }) },
+      { icon: "plus", label: "Closer", run: () => plan.zoomIn() },
+      { icon: "minus", label: "Further", run: () => plan.zoomOut() },
+    ],
+    [...(modelHref ? [iconLink("cube", "3D model", modelHref)] : []), menu("layers", "Pictures", survey.previous_id ? [pictures, more] : [pictures])],
+  ]));
+  await load();
+  root.dataset["state"] = "ready";
+}
+
+/** A second map under the same view, cut off at a divider. */
+class Comparison {
+  private readonly element = h("div", { class: "plan before" });
+  private readonly plan: Plan;
+  private readonly divider: Divider;
+
+  constructor(
+    stage: HTMLElement,
+    private readonly main: Plan,
+    private readonly previous: Survey,
+    style: StyleSpecification,
+    today: string,
+  ) {
+    main.getContainer().after(this.element);
+    this.plan = new Plan({ container: this.element, style, interactive: false, attributionControl: false });
+    this.divider = new Divider(stage, [day(previous.flown_on), today], () => this.cut());
+    main.on("move", this.follow);
+    this.follow();
+    this.cut();
+  }
+
+  show(style: (previous: Survey) => StyleSpecification): void {
+    this.plan.setStyle(style(this.previous), { diff: true });
+  }
+
+  dispose(): void {
+    this.main.off("move", this.follow);
+    this.divider.dispose();
+    this.plan.remove();
+    this.element.remove();
+  }
+
+  private readonly follow = (): void => {
+    const [center, zoom, bearing, pitch] = [this.main.getCenter(), this.main.getZoom(), this.main.getBearing(), this.main.getPitch()];
+    this.plan.jumpTo({ center, zoom, bearing, pitch });
+  };
+
+  private cut(): void {
+    const share = this.divider?.share ?? 0.5;
+    this.element.style.clipPath = `inset(0 ${(100 - 100 * share).toFixed(2)}% 0 0)`;
+  }
+}
+
+function makePlan(stage: HTMLElement, survey: Survey, style: StyleSpecification, label: string): Plan {
+  const container = h("div", { class: "plan" });
+  stage.append(container);
+  const plan = new Plan({
+    container, style, bounds: surveyBounds(survey), fitBoundsOptions: { padding: 40 }, maxZoom: 24,
+    // Base maps want their makers named; our own pictures need none.
+    attributionControl: Object.values(style.sources).some((source) => "attribution" in source) ? { compact: true } : false,
+  });
+  plan.getCanvas().setAttribute("aria-label", label);
+  return plan;
+}
+
+function surveyBounds(survey: Survey): [[number, number], [number, number]] {
+  const [west, south, east, north] = survey.bounds;
+  return [lonLat(survey, west, south), lonLat(survey, east, north)];
+}
+
+function pileMarker(survey: Survey, toe: SavedToe, onClick: () => void): Marker {
+  const amount = toe.volume ? volume(toe.volume.net_m3, toe.volume.net_u95_m3, survey) : "not measured";
+  const element = h("button", { type: "button", class: "pile-label", onclick: onClick }, h("strong", {}, toe.name), h("span", {}, amount));
+  const [[west, south], [east, north]] = boundsOf(survey, toe.toe satisfies Toe);
+  return new Marker({ element, anchor: "bottom" }).setLngLat([(west + east) / 2, (south + north) / 2]);
+}
