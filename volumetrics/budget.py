@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import spatial, stats
+from scipy import stats
 
 from volumetrics.base_surface import BaseSurface
 from volumetrics.errors import InputError
@@ -14,13 +14,8 @@ from volumetrics.grid import Array
 from volumetrics.ground_shape import ground_relief
 from volumetrics.heights import HeightSums
 from volumetrics.noise import PERFECT, DsmNoise
+from volumetrics.toe_motion import ToeMotion
 from volumetrics.uncertainty import Budget, Term, independent, shared
-
-# A hand follows the same mistaken line for about this far.
-_TOE_RANGE_M = 5.0
-_TOE_STATIONS = 400
-# No loose material rests at more than 45 degrees.
-_STEEPEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,13 +50,17 @@ _FACTORS = {"net": (1.0, -1.0), "fill": (1.0, 0.0), "cut": (0.0, 1.0)}
 
 
 def budgets(
-    pile: Footprint, base: BaseSurface, sums: HeightSums, accuracy: Accuracy
+    pile: Footprint,
+    base: BaseSurface,
+    sums: HeightSums,
+    motion: ToeMotion,
+    accuracy: Accuracy,
 ) -> dict[str, Budget]:
     """Budgets of net, fill and cut."""
     fill_toe, cut_toe = base.toe_weights(sums.fill_load), base.toe_weights(sums.cut_load)
     surface, toe, both = _noise(pile, sums, fill_toe, cut_toe, accuracy.noise)
     other = _other_noise(pile, base, sums)
-    moved = _toe_motion(pile, base, fill_toe, cut_toe, accuracy.toe_sigma_m)
+    moved = motion.covariance(_toe_gains(motion, fill_toe, cut_toe))
     per_metre = np.array([sums.fill_load.sum(), -sums.cut_load.sum()])
     volumes = np.array([sums.fill_m3, sums.cut_m3])
     hole = float(np.sqrt(np.sum(pile.hole_sigmas_m3**2)))
@@ -123,53 +122,12 @@ def _other_noise(pile: Footprint, base: BaseSurface, sums: HeightSums) -> Array:
     return noise.propagate([-sums.fill_load, sums.cut_load], pile.grid.cell_size_m)
 
 
-def _height_on_line(pile: Footprint, height: Array, sigma_m: float) -> Array:
-    """Height in metres that the moving line sweeps over, shape (pieces,).
-
-    A pile's foot rises on one side of the line only, so the mean of both sides counts.
-    """
-    grid, line = pile.grid, pile.line
-    # A cell inside: on the line itself a wall would be sampled with the pile.
-    reach_m = np.where(line.is_ground, 0.5 * sigma_m, grid.cell_size_m)[:, None] * line.normal
-    inside = grid.stencil(line.middle_m - reach_m).sample(height)
-    outside = grid.stencil(line.middle_m + reach_m).sample(height)
-    return np.nan_to_num(np.where(line.is_ground, 0.5 * (inside + outside), inside))
-
-
-def _toe_motion(
-    pile: Footprint, base: BaseSurface, fill_toe: Array, cut_toe: Array, sigma_m: float
-) -> Array:
-    """Covariance (2, 2) of fill and cut when the drawn line wanders across its direction.
-
-    Moving a piece of the line outwards adds the height there times its length, and moves its
-    ground samples, whose heights above the base then change by their slope.
-    """
-    if sigma_m == 0.0:
-        return np.zeros((2, 2))
-    grid, line, samples = pile.grid, pile.line, pile.samples
-    height = grid.elevation_m - base.elevation_m
-    on_line = _height_on_line(pile, height, sigma_m) * line.length_m
-    step_m = max(grid.cell_size_m, sigma_m)
-    step = step_m * line.normal[samples.piece]
-    outer = grid.stencil(samples.position_m + step).sample(height)
-    inner = grid.stencil(samples.position_m - step).sample(height)
-    slope = np.nan_to_num((outer - inner) / (2.0 * step_m))
-    # What is steeper is a wall or an object, which a robust base rejects when a sample climbs it.
-    slope = np.clip(slope, -_STEEPEST, _STEEPEST)
-    pieces = line.length_m.size
-    gains = []
-    for by_height, weights, sign in (
-        (on_line > 0.0, fill_toe, -1.0),
-        (on_line < 0.0, cut_toe, 1.0),
-    ):
-        by_base = np.bincount(samples.piece, weights=sign * weights * slope, minlength=pieces)
-        gains.append(np.where(by_height, np.abs(on_line), 0.0) + by_base)
-    # Neighbouring pieces move together: sums over short stretches are enough.
-    group = np.arange(pieces) * min(pieces, _TOE_STATIONS) // pieces
-    count = np.bincount(group)
-    place = np.column_stack([np.bincount(group, weights=c) / count for c in line.middle_m.T])
-    pushes = np.array(
-        [[np.bincount(group, weights=gain * n) for n in line.normal.T] for gain in gains]
+def _toe_gains(motion: ToeMotion, fill_toe: Array, cut_toe: Array) -> Array:
+    """Change of fill and cut for one metre outwards of each piece of the line, (2, pieces)."""
+    swept = motion.height_m * motion.length_m
+    return np.array(
+        [
+            np.maximum(swept, 0.0) - motion.by_base(fill_toe),
+            np.maximum(-swept, 0.0) + motion.by_base(cut_toe),
+        ]
     )
-    correlation = np.exp(-spatial.distance.cdist(place, place) / _TOE_RANGE_M)
-    return np.asarray(sigma_m**2 * np.einsum("iag,gh,jah->ij", pushes, correlation, pushes))

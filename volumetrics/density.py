@@ -4,7 +4,9 @@ Moisture is the mass of water by the mass of dry material (EN 1097-5), so that
 
 .. math:: m_{wet} = V \rho, \quad m_{dry} = V \rho / (1 + w)
 
-and the relative variances of volume, density and (1 + w) add (GUM, 5.1.6).
+and the relative variances of volume, density and (1 + w) add (GUM, 5.1.6). Piles of the same
+material have their density from the same test: in a site's total its error adds linearly (GUM,
+5.2.2).
 
 References
 ----------
@@ -15,13 +17,13 @@ water content by drying in a ventilated oven.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from volumetrics.errors import InputError
+from volumetrics.uncertainty import NORMAL_95, Budget, total
 
-_NORMAL_95 = 1.959964
 # From light foam glass to iron ore.
 _POSSIBLE_DENSITY_T_M3 = (0.05, 6.0)
 
@@ -91,15 +93,44 @@ def tonnes(volume_m3: float, volume_u95_m3: float, material: Material) -> Tonnes
     density = material.density_t_m3
     wet = volume_m3 * density
     by_volume = volume_u95_m3 * density
-    by_density = _NORMAL_95 * volume_m3 * material.density_sigma_t_m3
+    by_density = NORMAL_95 * volume_m3 * material.density_sigma_t_m3
     dried = 1.0 + material.moisture
-    by_moisture = _NORMAL_95 * wet / dried * material.moisture_sigma
+    by_moisture = NORMAL_95 * wet / dried * material.moisture_sigma
     return Tonnes(
         wet,
         math.hypot(by_volume, by_density),
         wet / dried,
         math.hypot(by_volume, by_density, by_moisture) / dried,
     )
+
+
+def total_tonnes(piles: Sequence[tuple[float, Budget, Material]]) -> Tonnes:
+    """Mass of several piles together.
+
+    Parameters
+    ----------
+    piles : sequence of (volume in m³, its budget, material)
+        Piles with equal materials share the errors of density and moisture.
+
+    Returns
+    -------
+    Tonnes
+    """
+    budgets = [budget for _, budget, _ in piles]
+    densities = [material.density_t_m3 for _, _, material in piles]
+    dry_densities = [m.density_t_m3 / (1.0 + m.moisture) for _, _, m in piles]
+    wet_t = sum(volume * rho for (volume, _, _), rho in zip(piles, densities, strict=True))
+    dry_t = sum(volume * rho for (volume, _, _), rho in zip(piles, dry_densities, strict=True))
+    wet_u95_t = [total(budgets, densities).u95_m3]
+    dry_u95_t = [total(budgets, dry_densities).u95_m3]
+    for one in {material for _, _, material in piles}:
+        alike_m3 = sum(volume for volume, _, material in piles if material == one)
+        dried = 1.0 + one.moisture
+        by_density = NORMAL_95 * alike_m3 * one.density_sigma_t_m3
+        by_moisture = NORMAL_95 * alike_m3 * one.density_t_m3 / dried**2 * one.moisture_sigma
+        wet_u95_t.append(by_density)
+        dry_u95_t += [by_density / dried, by_moisture]
+    return Tonnes(wet_t, math.hypot(*wet_u95_t), dry_t, math.hypot(*dry_u95_t))
 
 
 def material_of(properties: Mapping[str, Any]) -> Material | None:

@@ -21,6 +21,8 @@ class HeightSums:
     ----------
     fill_m3, cut_m3 : float
     height_max_m : float
+    top : tuple of int
+        Row and column of the cell with the greatest height.
     rectified_m3 : float
         What noise adds to both fill and cut.
     fill_load, cut_load : ndarray, shape (rows, cols)
@@ -30,6 +32,7 @@ class HeightSums:
     fill_m3: float
     cut_m3: float
     height_max_m: float
+    top: tuple[int, int]
     rectified_m3: float
     fill_load: Array
     cut_load: Array
@@ -51,10 +54,13 @@ def sum_heights(pile: Footprint, base: BaseSurface, noise_sigma_m: float) -> Hei
 @numba.njit(cache=True, nogil=True)
 def _sum(
     elevation: Array, base: Array, cell_areas: Array, blur: float
-) -> tuple[float, float, float, float, Array, Array]:  # pragma: no cover - compiled
+) -> tuple[
+    float, float, float, tuple[int, int], float, Array, Array
+]:  # pragma: no cover - compiled
     """The fields of `HeightSums`; ``blur`` is the half-width of the uniform noise."""
     rows, cols = elevation.shape
     fill, cut, top, rectified = 0.0, 0.0, -np.inf, 0.0
+    at = (0, 0)
     fill_load, cut_load = np.zeros((rows, cols)), np.zeros((rows, cols))
     for row in range(rows):
         row_fill, row_cut = 0.0, 0.0
@@ -63,7 +69,8 @@ def _sum(
             if area == 0.0:
                 continue
             height = elevation[row, col] - base[row, col]
-            top = max(top, height)
+            if height > top:
+                top, at = height, (row, col)
             if height > 0.0:
                 row_fill += area * height
             else:
@@ -77,4 +84,4 @@ def _sum(
             cut_load[row, col] = area * (1.0 - share)
         fill += row_fill
         cut += row_cut
-    return fill, cut, top, rectified, fill_load, cut_load
+    return fill, cut, top, at, rectified, fill_load, cut_load

@@ -11,12 +11,13 @@ from typing import Any
 
 from volumetrics.method_spread import spread_m3
 from volumetrics.site import Site
-from volumetrics.uncertainty import Budget
+from volumetrics.uncertainty import REFERENCES, Budget
 from volumetrics.volume import Volume
 
 _COLUMNS = (
-    "pile", "base", "area_m2", "fill_m3", "cut_m3", "net_m3", "net_u95_m3", "fill_u95_m3",
-    "cut_u95_m3", "ground_u95_m3", "method_spread_m3", "height_max_m", "height_mean_m", "coverage",
+    "pile", "base", "area_m2", "area_u95_m2", "fill_m3", "cut_m3", "net_m3", "net_u95_m3",
+    "fill_u95_m3", "cut_u95_m3", "ground_u95_m3", "method_spread_m3", "height_max_m",
+    "height_max_u95_m", "height_mean_m", "height_mean_u95_m", "coverage",
     "holes", "hole_area_m2", "wet_t", "wet_u95_t", "dry_t", "dry_u95_t", "warnings", "refused",
 )  # fmt: skip
 
@@ -33,6 +34,7 @@ def write_csv(site: Site, path: Path) -> None:
 def _row(volume: Volume) -> dict[str, Any]:
     numbers = {
         "area_m2": volume.area_m2,
+        "area_u95_m2": volume.u95.area_m2,
         "fill_m3": volume.fill_m3,
         "cut_m3": volume.cut_m3,
         "net_m3": volume.net_m3,
@@ -41,7 +43,9 @@ def _row(volume: Volume) -> dict[str, Any]:
         "cut_u95_m3": volume.cut_u95_m3,
         "ground_u95_m3": volume.ground_u95_m3,
         "height_max_m": volume.height_max_m,
+        "height_max_u95_m": volume.u95.height_max_m,
         "height_mean_m": volume.height_mean_m,
+        "height_mean_u95_m": volume.u95.height_mean_m,
         "hole_area_m2": volume.hole_area_m2,
         "method_spread_m3": spread_m3(volume.method_nets_m3),
     }
@@ -62,6 +66,7 @@ def write_json(site: Site, path: Path, about: dict[str, Any]) -> None:
     about : dict
         What was measured and with what: surface, CRS, software.
     """
+    mass = site.tonnes()
     document = about | {
         "piles": [_pile(volume) for volume in site.volumes],
         "refused": [{"pile": name, "reason": why} for name, why in site.refused.items()],
@@ -69,6 +74,7 @@ def write_json(site: Site, path: Path, about: dict[str, Any]) -> None:
             name: {"value_m3": value, **_budget(budget)}
             for name, (value, budget) in site.totals().items()
         },
+        "total_tonnes": asdict(mass) if mass else None,
         "warnings": list(site.warnings),
     }
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -79,6 +85,7 @@ def _pile(volume: Volume) -> dict[str, Any]:
         "pile": volume.pile,
         "base": volume.base,
         "area_m2": volume.area_m2,
+        "area_u95_m2": volume.u95.area_m2,
         "fill_m3": volume.fill_m3,
         "cut_m3": volume.cut_m3,
         "net_m3": volume.net_m3,
@@ -87,7 +94,9 @@ def _pile(volume: Volume) -> dict[str, Any]:
         "cut_u95_m3": volume.cut_u95_m3,
         "ground_u95_m3": volume.ground_u95_m3,
         "height_max_m": volume.height_max_m,
+        "height_max_u95_m": volume.u95.height_max_m,
         "height_mean_m": volume.height_mean_m,
+        "height_mean_u95_m": volume.u95.height_mean_m,
         "coverage": volume.coverage,
         "holes": volume.hole_count,
         "hole_area_m2": volume.hole_area_m2,
@@ -109,7 +118,12 @@ def _pile(volume: Volume) -> dict[str, Any]:
 
 def _budget(budget: Budget) -> dict[str, Any]:
     terms: Sequence[dict[str, Any]] = [
-        {"name": term.name, "sigma_m3": term.sigma_m3, "variance_m6": term.variance_m6}
+        {
+            "name": term.name,
+            "sigma_m3": term.sigma_m3,
+            "variance_m6": term.variance_m6,
+            "reference": REFERENCES[term.name],
+        }
         for term in budget.terms
     ]
     return {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from volumetrics.base_surface import BaseMethod
 from volumetrics.budget import Accuracy
+from volumetrics.density import Tonnes, total_tonnes
 from volumetrics.errors import ToeError, VolumetricsError
 from volumetrics.grid import Grid, area_fraction
 from volumetrics.method_spread import net_by_method, spread_m3
@@ -65,6 +66,15 @@ class Site:
             name: (value, total([volume.budgets[name] for volume in self.volumes]))
             for name, value in sums.items()
         }
+
+    def tonnes(self) -> Tonnes | None:
+        """Mass of all piles of known material; None when there is none."""
+        known = [
+            (volume.net_m3, volume.budgets["net"], volume.material)
+            for volume in self.volumes
+            if volume.material is not None
+        ]
+        return total_tonnes(known) if known else None
 
 
 def measure_site(

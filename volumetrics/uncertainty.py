@@ -98,7 +98,7 @@ class Budget:
         """Student's t for 95 % with the effective degrees of freedom (GUM G.4)."""
         noise = sum(term.variance_m6 for term in self.terms if term.name in _NOISE)
         if not math.isfinite(self.noise_dof) or noise <= 0.0:
-            return _NORMAL_95
+            return NORMAL_95
         dof = self.sigma_m3**4 * self.noise_dof / noise**2
         return float(stats.t.ppf(0.975, max(dof, 1.0)))
 
@@ -108,8 +108,21 @@ class Budget:
         return self.coverage_factor * self.sigma_m3
 
 
+# Where each term comes from, for reports.
+REFERENCES = {
+    "surface_noise": "Rolstad et al. 2009; Hugonnet et al. 2022",
+    "base_noise": "JCGM 100:2008, 5.2.2",
+    "shared_noise": "JCGM 100:2008, equation 13",
+    "base_choice": "JCGM 100:2008, 4.3; Rasmussen and Williams 2006, 2.7, for extreme levels",
+    "base_survey_noise": "Rolstad et al. 2009; Hugonnet et al. 2022",
+    "vertical_bias": "Rolstad et al. 2009",
+    "toe_position": "Reynolds' transport theorem; JCGM 100:2008, 5.2.2",
+    "scale": "JCGM 100:2008, 5.1.2",
+    "holes": "JCGM 100:2008, 4.3.7",
+    "noise_rectification": "JCGM 100:2008, F.2.4.5",
+}
 _NOISE = frozenset({"surface_noise", "base_noise", "shared_noise"})
-_NORMAL_95 = float(stats.norm.ppf(0.975))
+NORMAL_95 = float(stats.norm.ppf(0.975))
 
 
 def total(budgets: Sequence[Budget], signs: Iterable[float] | None = None) -> Budget:

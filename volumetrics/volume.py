@@ -9,13 +9,15 @@ import numpy as np
 
 from volumetrics.base_surface import BaseMethod, BaseSurface, Plane
 from volumetrics.budget import Accuracy, budgets, ground_u95_m3
-from volumetrics.density import Tonnes, tonnes
+from volumetrics.density import Material, Tonnes, tonnes
+from volumetrics.dimensions import DimensionsU95, dimensions_u95
 from volumetrics.errors import BaseError
 from volumetrics.footprint import Footprint, footprint
 from volumetrics.grid import Grid
 from volumetrics.heights import sum_heights
 from volumetrics.noise import DsmNoise
 from volumetrics.toe import Toe
+from volumetrics.toe_motion import toe_motion
 from volumetrics.uncertainty import Budget
 
 # Below this share of seen surface a volume is refused.
@@ -45,10 +47,13 @@ class Volume:
         For ``fill``, ``cut`` and ``net``.
     noise : DsmNoise
         The noise of the surface that the budgets were made with.
+    u95 : DimensionsU95
+        Of the area and the heights.
     ground_u95_m3 : float
         How much the hidden ground may hold more or less than the base, 95 %; not part of the
         intervals, which hold for the stated base. See `volumetrics.ground_shape`.
     base_facts : mapping of str to float
+    material : Material, optional
     tonnes : Tonnes, optional
         Of the net volume, where the material is known.
     method_nets_m3 : mapping of str to float
@@ -67,8 +72,10 @@ class Volume:
     hole_count: int
     budgets: Mapping[str, Budget]
     noise: DsmNoise
+    u95: DimensionsU95
     ground_u95_m3: float = 0.0
     base_facts: Mapping[str, float] = field(default_factory=dict)
+    material: Material | None = None
     tonnes: Tonnes | None = None
     method_nets_m3: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -139,7 +146,8 @@ def measure(
     base = (method or Plane()).fit(pile.grid, pile.samples, accuracy.noise)
     _check_base(toe, pile, base)
     sums = sum_heights(pile, base, accuracy.noise.sigma_m)
-    found = budgets(pile, base, sums, accuracy)
+    motion = toe_motion(pile, base, accuracy.toe_sigma_m)
+    found = budgets(pile, base, sums, motion, accuracy)
     net_m3 = sums.fill_m3 - sums.cut_m3
     mass = tonnes(net_m3, found["net"].u95_m3, toe.material) if toe.material else None
     return Volume(
@@ -154,8 +162,10 @@ def measure(
         len(pile.hole_sigmas_m3),
         found,
         accuracy.noise,
+        dimensions_u95(pile, base, sums, found["net"], motion, accuracy),
         ground_u95_m3(pile, base, sums, accuracy.noise),
         base.facts,
+        toe.material,
         mass,
         warnings=toe.notes,
     )
