@@ -17,6 +17,7 @@ Hugonnet, R. et al. (2022): see `volumetrics.noise`.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ _MIN_CELLS = 200
 _LOCAL_M = 5.0
 _ASSUMED_RANGE_M = 25.0
 _MAX_SIDE = 400
+_HIGH_PASS_STEPS = 41
 _MAX_FIT_CELLS = 20_000
 # Beyond this many sigma a cell is an object on the ground.
 _OUTLIER_SIGMAS = 4.0
@@ -71,7 +73,7 @@ def estimate_noise(grid: Grid, is_ground: NDArray[np.bool_]) -> DsmNoise:
     residual -= _running_mean(residual, inlier, max(3, round(_LOCAL_M / grid.cell_size_m)))
     inlier &= np.abs(residual) <= _OUTLIER_SIGMAS * _spread(residual[inlier])
     lag_m, semivariance, _ = variogram(residual, inlier, grid.cell_size_m, _LOCAL_M)
-    components = fit_components(lag_m, semivariance, grid.cell_size_m)
+    components = fit_components(lag_m, semivariance, grid.cell_size_m, _LOCAL_M)
     seen = DsmNoise(components)
     assumed = NoiseComponent(seen.sigma_m, _ASSUMED_RANGE_M)
     area_m2 = float(inlier.sum()) * grid.cell_area_m2
@@ -156,7 +158,7 @@ def variogram(
 
 
 def fit_components(
-    lag_m: Array, semivariance_m2: Array, shortest_m: float
+    lag_m: Array, semivariance_m2: Array, shortest_m: float, mean_width_m: float | None = None
 ) -> tuple[NoiseComponent, ...]:
     """Non-negative mixture of spherical models that fits a variogram best.
 
@@ -165,6 +167,9 @@ def fit_components(
     lag_m, semivariance_m2 : ndarrays, shape (k,)
     shortest_m : float
         The shortest range to consider.
+    mean_width_m : float, optional
+        Width of the running mean that was taken off before. It takes a part of the noise along,
+        the more the longer its range; the components are those from before.
 
     Returns
     -------
@@ -174,7 +179,7 @@ def fit_components(
     longest = float(lag_m[-1]) if lag_m.size else shortest_m
     steps = max(1, int(math.log2(max(longest / shortest_m, 2.0))))
     ranges = shortest_m * 2.0 ** np.arange(steps + 1)
-    shapes = [1.0 - NoiseComponent(1.0, float(reach)).covariance(lag_m) for reach in ranges]
+    shapes = [_semivariance(float(reach), lag_m, mean_width_m) for reach in ranges]
     # Classes weigh alike: far pairs are many, but not independent of each other.
     variance = optimize.nnls(np.column_stack(shapes), np.maximum(semivariance_m2, 0.0))[0]
     return tuple(
@@ -182,3 +187,29 @@ def fit_components(
         for part, reach in zip(variance, ranges, strict=True)
         if part > 1e-10
     )
+
+
+def _semivariance(range_m: float, lag_m: Array, mean_width_m: float | None) -> Array:
+    """Semivariance of a component of 1 m² with or without its running mean."""
+    if mean_width_m is None:
+        return np.asarray(1.0 - NoiseComponent(1.0, range_m).covariance(lag_m))
+    curve = _high_pass(range_m, mean_width_m)
+    return np.interp(lag_m, np.arange(curve.size) * mean_width_m / _HIGH_PASS_STEPS, curve)
+
+
+@lru_cache(maxsize=64)
+def _high_pass(range_m: float, mean_width_m: float) -> Array:
+    """Semivariance of a component of 1 m² less its running mean, in steps along a row.
+
+    Its power spectrum is that of the component times that of one less the mean.
+    """
+    width = _HIGH_PASS_STEPS
+    step_m = mean_width_m / width
+    size = fft.next_fast_len(4 * width + 2 * math.ceil(range_m / step_m), real=True)
+    lags = np.minimum(np.arange(size), size - np.arange(size))
+    distance = np.hypot(lags[:, None], lags[None, :]) * step_m
+    power = fft.rfft2(NoiseComponent(1.0, range_m).covariance(distance)).real
+    mean = (2 * lags < width) / np.count_nonzero(2 * lags < width)
+    passed = (1.0 - fft.rfft2(np.outer(mean, mean)).real) ** 2
+    along = fft.irfft2(power * passed, (size, size))[0, : 2 * width]
+    return np.asarray(along[0] - along)
