@@ -20,7 +20,7 @@ export default defineConfig({
   build: {
     outDir: resolve(root, "../static/dist"),
     emptyOutDir: true,
-    manifest: true,
+    manifest: "manifest.json",
     target: "es2022",
     // An inlined picture or program would need data: addresses in the content security policy.
     assetsInlineLimit: 0,

@@ -13,8 +13,10 @@ export interface Survey {
   crs_proj4: string;
   vertical_datum: string;
   bounds: Bounds;
-  /** Easting, northing and elevation of the origin of the model's local frame. */
-  origin?: Position | null;
+  /** Longitude and latitude of the corners: south-west, south-east, north-east, north-west. */
+  corners_lonlat?: [number, number][] | null;
+  /** Elevation of the origin of the model's local frame, in the survey's vertical datum. */
+  origin_elevation_m?: number | null;
   gsd_m: number;
   cell_size_m: number;
   model_url: string | null;
@@ -91,6 +93,8 @@ export interface SavedToe {
   drawn_by: string;
   drawn_at: string;
   is_confirmed: boolean;
+  /** Version of the toe, where the list tells it. */
+  etag?: string;
 }
 
 export interface Proposal {
@@ -198,16 +202,12 @@ export class Api {
   }
 
   /** Draw a pile again; refused when somebody else has done so since it was loaded. */
-  async replace(id: string, draft: ToeDraft): Promise<SavedToe> {
-    const current = await this.send(`/toes/${id}`, { method: "GET" }).catch(() => null);
-    const tag = current?.headers.get("ETag");
-    return this.write("PUT", `/toes/${id}`, draft, tag ? { "If-Match": tag } : {});
+  async replace(id: string, draft: ToeDraft, etag: string | null): Promise<SavedToe> {
+    return this.write("PUT", `/toes/${id}`, draft, await this.ifMatch(id, etag));
   }
 
-  async remove(id: string): Promise<void> {
-    const current = await this.send(`/toes/${id}`, { method: "GET" }).catch(() => null);
-    const tag = current?.headers.get("ETag");
-    await this.send(`/toes/${id}`, { method: "DELETE", headers: this.headers(tag ? { "If-Match": tag } : {}) });
+  async remove(id: string, etag: string | null): Promise<void> {
+    await this.send(`/toes/${id}`, { method: "DELETE", headers: this.headers(await this.ifMatch(id, etag)) });
   }
 
   /** Elevations, or their differences to another survey. */
@@ -253,6 +253,12 @@ export class Api {
       signal: signal ?? null,
     });
     return answer.json() as Promise<T>;
+  }
+
+  /** The version that a change is meant for: the one that was loaded, or else the current one. */
+  private async ifMatch(id: string, etag: string | null): Promise<Record<string, string>> {
+    const tag = etag ?? (await this.send(`/toes/${id}`, { method: "GET" }).catch(() => null))?.headers.get("ETag");
+    return tag ? { "If-Match": tag } : {};
   }
 
   private headers(more: Record<string, string>): Record<string, string> {

@@ -5,8 +5,8 @@
  * is a local frame in metres. Everything here is float64.
  */
 
-import proj4, { type Converter } from "proj4";
 import type { Bounds, Position } from "./api";
+import type { Projection } from "./projection";
 
 /** x to grid east, y to grid north, z up. */
 export type Local = [x: number, y: number, z: number];
@@ -50,42 +50,37 @@ export function toEcef([longitude, latitude, height]: Geodetic): Local {
 /**
  * The frame of a model: its root transform is rigid and leads from the local frame to Earth-centred
  * coordinates.
- *
- * With the map coordinates of the frame's origin, the projection only has to bridge distances from
- * there: a datum shift that the browser knows to metres only, and the height of the geoid, fall out.
  */
 export class ModelFrame implements Frame {
-  private readonly projection: Converter;
-  private readonly shift: Position = [0, 0, 0];
+  private readonly toEarth: readonly number[];
 
+  /**
+   * The root transform comes column by column, as in a tileset. A model is raised by the height of
+   * the geoid to stand on the ellipsoid; the elevation of its origin in the survey's datum tells
+   * by how much, and here it is lowered again.
+   */
   constructor(
-    /** Column by column, as in a tileset. */
-    private readonly toEarth: readonly number[],
-    crs: string,
-    origin?: Position | null,
+    toEarth: readonly number[],
+    private readonly projection: Projection,
+    originElevation_m?: number | null,
   ) {
-    this.projection = proj4("WGS84", crs);
-    if (origin) {
-      const here = this.toMap([0, 0, 0]);
-      this.shift = [origin[0] - here[0], origin[1] - here[1], origin[2] - here[2]];
-    }
+    const axis = (column: number, i: number): number => toEarth[4 * column + i]!;
+    const height_m = fromEcef([axis(3, 0), axis(3, 1), axis(3, 2)])[2];
+    const geoid_m = height_m - (originElevation_m ?? height_m);
+    const lowered = [0, 1, 2].map((i) => axis(3, i) - geoid_m * axis(2, i));
+    this.toEarth = [...toEarth.slice(0, 12), ...lowered, 1];
   }
 
   toMap([x, y, z]: Local): Position {
-    const m = this.toEarth as number[];
+    const m = this.toEarth;
     const row = (i: number): number => m[i]! * x + m[i + 4]! * y + m[i + 8]! * z + m[i + 12]!;
     const [longitude, latitude, height] = fromEcef([row(0), row(1), row(2)]);
-    const [easting, northing] = this.projection.forward([longitude, latitude]) as [number, number];
-    return [easting + this.shift[0], northing + this.shift[1], height + this.shift[2]];
+    return [...this.projection.toMap([longitude, latitude]), height];
   }
 
   toLocal([easting, northing, elevation]: Position): Local {
-    const [longitude, latitude] = this.projection.inverse([
-      easting - this.shift[0],
-      northing - this.shift[1],
-    ]) as [number, number];
-    const earth = toEcef([longitude, latitude, elevation - this.shift[2]]);
-    const m = this.toEarth as number[];
+    const earth = toEcef([...this.projection.toLonLat([easting, northing]), elevation]);
+    const m = this.toEarth;
     const d = [earth[0] - m[12]!, earth[1] - m[13]!, earth[2] - m[14]!] as const;
     const column = (i: number): number => m[i]! * d[0] + m[i + 1]! * d[1] + m[i + 2]! * d[2];
     return [column(0), column(4), column(8)];

@@ -1,15 +1,15 @@
 /** Places of a survey in longitude and latitude. */
 
-import proj4, { type Converter } from "proj4";
 import type { Survey, Toe } from "../lib/api";
+import { Projection } from "../lib/projection";
 
-const converters = new Map<string, Converter>();
+const projections = new WeakMap<Survey, Projection>();
 
 /** Longitude and latitude of a map position, in degrees. */
-export function lonLat({ crs_proj4 }: Survey, easting: number, northing: number): [number, number] {
-  let converter = converters.get(crs_proj4);
-  if (!converter) converters.set(crs_proj4, (converter = proj4("WGS84", crs_proj4)));
-  return converter.inverse([easting, northing]) as [number, number];
+export function lonLat(survey: Survey, easting: number, northing: number): [number, number] {
+  let projection = projections.get(survey);
+  if (!projection) projections.set(survey, (projection = new Projection(survey)));
+  return projection.toLonLat([easting, northing]);
 }
 
 /** South-west and north-east corners of a toe. */

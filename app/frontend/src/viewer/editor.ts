@@ -15,6 +15,7 @@ import { type Shape, ToeTool } from "./toe_tool";
 /** What is drawn, whether it exists already or not. */
 export interface Draft {
   id: string | null;
+  etag: string | null;
   pile_id: string | null;
   name: string;
   material_id: string | null;
@@ -29,7 +30,7 @@ export interface EditorEvents {
   height: (height_m: number | null) => void;
 }
 
-const NEW: Draft = { id: null, pile_id: null, name: "", material_id: null, base: { method: "plane" }, holes: [] };
+const NEW: Draft = { id: null, etag: null, pile_id: null, name: "", material_id: null, base: { method: "plane" }, holes: [] };
 
 export class Editor {
   readonly form: DraftForm;
@@ -197,17 +198,17 @@ export class Editor {
     const { draft } = this;
     const body: ToeDraft = { ...this.form.values(), pile_id: draft.pile_id, toe };
     await this.work("The pile was not saved", async () => {
-      const saved = draft.id ? await this.api.replace(draft.id, body) : await this.api.save(this.survey.id, body);
+      const saved = draft.id ? await this.api.replace(draft.id, body, draft.etag) : await this.api.save(this.survey.id, body);
       this.events.say(`${saved.name} is saved.`);
       this.end(saved);
     });
   }
 
   private async remove(): Promise<void> {
-    const id = this.draft?.id;
+    const { id, etag } = this.draft ?? NEW;
     if (!id) return;
     await this.work("The pile was not deleted", async () => {
-      await this.api.remove(id);
+      await this.api.remove(id, etag);
       this.events.say("The pile's toe is deleted from this survey.");
       this.end(null);
     });

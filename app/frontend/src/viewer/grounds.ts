@@ -5,7 +5,7 @@ import type { Api, Survey } from "../lib/api";
 import type { Frame } from "../lib/frame";
 import { Hillshade } from "./hillshade";
 import { type Decoder, Model } from "./model";
-import { PointCloud } from "./point_cloud";
+import type { PointCloud } from "./point_cloud";
 import type { Scene } from "./scene";
 import type { Shading } from "./shading";
 import type { Surface } from "./surface";
@@ -66,10 +66,16 @@ export class Grounds implements Surface {
   async wear(skin: Skin): Promise<void> {
     const { context } = this;
     if (skin === "hillshade") this.hillshade ??= await Hillshade.load(context);
-    if (skin === "points") this.points ??= await PointCloud.open(context);
+    if (skin === "points") this.points ??= await openCloud(context);
     if (this.model) this.model.isVisible = skin === "model";
     if (this.hillshade) this.hillshade.mesh.visible = skin === "hillshade";
     if (this.points) this.points.isVisible = skin === "points";
     context.scene.invalidate();
   }
+}
+
+/** Its decoder is large and seldom needed, so it is loaded when it is. */
+async function openCloud(context: Context): Promise<PointCloud> {
+  const { PointCloud } = await import("./point_cloud");
+  return PointCloud.open(context);
 }

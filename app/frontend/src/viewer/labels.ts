@@ -22,6 +22,11 @@ export class Labels {
     this.scene.invalidate();
   }
 
+  /** Leave a label out for a while. */
+  setVisible(key: string, isVisible: boolean): void {
+    this.items.get(key)?.element.classList.toggle("is-left-out", !isVisible);
+  }
+
   remove(key: string): void {
     this.items.get(key)?.element.remove();
     this.items.delete(key);

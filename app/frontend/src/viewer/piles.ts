@@ -53,7 +53,10 @@ export class PileLayer {
   /** Leave out the pile that is being edited. */
   hide(id: string | null): void {
     this.hidden = id;
-    for (const [key, { line }] of this.shown) line.group.visible = key !== id;
+    for (const [key, { line }] of this.shown) {
+      line.group.visible = key !== id;
+      this.labels.setVisible(key, key !== id);
+    }
     this.scene.invalidate();
   }
 

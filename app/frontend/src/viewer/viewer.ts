@@ -4,6 +4,7 @@ import { Vector3 } from "three";
 import { type Api, type Proposal, type SavedToe, wordsOf } from "../lib/api";
 import { h, iconLink } from "../lib/dom";
 import { MapFrame, ModelFrame } from "../lib/frame";
+import { Projection } from "../lib/projection";
 import { Editor } from "./editor";
 import { Grounds } from "./grounds";
 import { helpDialog } from "./help";
@@ -26,11 +27,13 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   const stage = h("div", { class: "stage" });
   const panel = h("aside", { class: "panel", "aria-label": "Piles" });
   const decoder = new Decoder();
+  const loadingPiles = loadPiles(api, id);
   const survey = await api.survey(id);
-  const earth = await rootTransform(survey.model_url);
-  const middle_m = survey.origin?.[2] ?? 0;
-  const frame = earth ? new ModelFrame(earth, survey.crs_proj4, survey.origin) : new MapFrame(survey.bounds, middle_m);
-  const materials = await api.materials(survey.site_id).catch(() => []);
+  const [earth, materials] = await Promise.all([
+    rootTransform(survey.model_url),
+    api.materials(survey.site_id).catch(() => []),
+  ]);
+  const frame = earth ? new ModelFrame(earth, new Projection(survey), survey.origin_elevation_m) : new MapFrame(survey.bounds, survey.origin_elevation_m ?? 0);
 
   const canvas = h("canvas", { tabindex: 0, role: "application", "aria-label": `Model of ${survey.name}. Press question mark for keys.` });
   stage.append(canvas, h("div", { class: "focus-frame" }));
@@ -82,7 +85,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   function openToe(toe: SavedToe): void {
     if (!survey.can_edit) return layer.focus(toe.id);
     layer.focus(toe.id);
-    editor.edit(toe.toe, { id: toe.id, pile_id: toe.pile_id, name: toe.name, material_id: toe.material_id, base: toe.base });
+    editor.edit(toe.toe, { id: toe.id, etag: toe.etag ?? null, pile_id: toe.pile_id, name: toe.name, material_id: toe.material_id, base: toe.base });
   }
 
   function accept(proposal: Proposal): void {
@@ -96,10 +99,9 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
     layer.show(toes, proposals);
   }
 
-  async function load(): Promise<void> {
+  async function load(loading = loadPiles(api, id)): Promise<void> {
     try {
-      const [found, proposed] = await Promise.all([api.toes(id), api.proposals(id).catch(() => [])]);
-      show(found, proposed);
+      show(...(await loading));
     } catch (error) {
       list.showFailure(wordsOf(error), () => void load());
     }
@@ -160,11 +162,20 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
     scene.dispose();
     decoder.dispose();
   });
-  await load();
+  root.dataset["modelMs"] = performance.now().toFixed(0);
+  await load(loadingPiles);
   begin(new URLSearchParams(location.search));
   root.dataset["state"] = "ready";
   // For the browser tests: where a map position is on the screen.
   Object.assign(root, { project: (map: [number, number, number]) => scene.toScreen(new Vector3(...frame.toLocal(map)))?.toArray() ?? null });
+}
+
+/** Toes and proposals; without proposals one can still work. */
+function loadPiles(api: Api, id: string): Promise<[SavedToe[], Proposal[]]> {
+  const loading = Promise.all([api.toes(id), api.proposals(id).catch(() => [])]);
+  // Its failure is told where it is waited for, which is later.
+  loading.catch(() => undefined);
+  return loading;
 }
 
 /** Root transform of a tileset, column by column; null for a survey without a model. */
