@@ -7,7 +7,7 @@ import type { Frame } from "../lib/frame";
 import { CameraLayer } from "./camera_layer";
 import type { Grounds, Skin } from "./grounds";
 import type { Hud } from "./hud";
-import type { Decoder } from "./model";
+import type { Decoder } from "./draco";
 import type { Scene } from "./scene";
 import { CHANGE_RAMP, type Shading } from "./shading";
 import { Swipe } from "./swipe";

@@ -3,24 +3,11 @@
 import { TilesRenderer } from "3d-tiles-renderer/three";
 import { GLTFExtensionsPlugin } from "3d-tiles-renderer/three/plugins";
 import { Box3, Matrix4, Mesh, type MeshBasicMaterial, type Object3D, Vector3 } from "three";
-import { DRACO_GLTF_CONFIG, DRACOLoader } from "three/addons/loaders/DRACOLoader.js";
+import type { Decoder } from "./draco";
 import type { Scene } from "./scene";
 import type { Shading } from "./shading";
 import { nearestHit, useTree } from "./surface";
 import type { Surface } from "./surface";
-
-/** Draco's decoder is a program of its own; one serves all models of a page. */
-export class Decoder {
-  readonly loader = new DRACOLoader();
-
-  constructor() {
-    this.loader.setDecoderPath(DRACO_GLTF_CONFIG).setWorkerLimit(2).preload();
-  }
-
-  dispose(): void {
-    this.loader.dispose();
-  }
-}
 
 export class Model implements Surface {
   readonly tiles: TilesRenderer;

@@ -1,7 +1,8 @@
 /** Two dates of a site in one view, with a divider to move. */
 
 import { Divider } from "../lib/divider";
-import { type Decoder, Model } from "./model";
+import type { Decoder } from "./draco";
+import { Model } from "./model";
 import type { Scene } from "./scene";
 import type { Shading } from "./shading";
 

@@ -13,7 +13,7 @@ import { Labels } from "./labels";
 import { listenToKeys } from "./keys";
 import { Looks } from "./looks";
 import { Measure } from "./measure";
-import { Decoder } from "./model";
+import { Decoder } from "./draco";
 import { PileLayer } from "./piles";
 import { PileList } from "./pile_list";
 import { Scene } from "./scene";
