@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -276,6 +277,8 @@ def _least_squares(design: Array, values: Array) -> Array:
     return np.asarray(np.einsum("kij,kj->ki", np.linalg.pinv(normal, hermitian=True), right))
 
 
+# Several bases of one pile, and the shape of its ground, start from the same plane.
+@lru_cache(maxsize=2)
 def fit_toe_plane(samples: ToeSamples) -> PlaneFit:
     """Fit a plane to the ground along a toe.
 

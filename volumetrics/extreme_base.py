@@ -25,7 +25,7 @@ from volumetrics.grid import Array, Grid
 from volumetrics.noise import DsmNoise
 from volumetrics.toe import ToeSamples
 
-_MAX_SAMPLES = 120
+_MAX_SAMPLES = 80
 _DRAWS = 400
 # Ground profiles that are considered: their sigma relative to the noise, and their range relative
 # to the extent of the toe.

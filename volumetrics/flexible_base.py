@@ -21,7 +21,7 @@ from volumetrics.noise import DsmNoise
 from volumetrics.toe import ToeSamples
 
 _TIN_POINTS = 400
-_CHOICES = 12
+_CHOICES, _CHOICE_POINTS = 12, 150
 _PLATE_POINTS = 80
 # Smoothing per point, for a toe of unit size: waves down to an eighth of the toe are followed.
 # An exact plate turns the noise between neighbouring points into slopes across the toe, and those
@@ -70,7 +70,7 @@ class Triangulated:
                 (own / members)[group] + carried @ plane.design(corners) @ plane.shares
             )
 
-        chance = _choice_sigma_m(position, elevation, noise)
+        chance = _choice_sigma_m(*thin(samples, _CHOICE_POINTS)[:2], noise)
         return BaseSurface(self.name, surface, toe_weights, chance, facts=plane.facts())
 
 

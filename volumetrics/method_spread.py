@@ -7,40 +7,36 @@ from collections.abc import Mapping
 import numpy as np
 
 from volumetrics.base_surface import Average, BaseMethod, Plane
-from volumetrics.budget import Accuracy
 from volumetrics.errors import BaseError
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
-from volumetrics.footprint import footprint
-from volumetrics.grid import Grid
-from volumetrics.toe import Toe
+from volumetrics.footprint import Footprint
+from volumetrics.noise import DsmNoise
 
 # Those that aim at the ground itself, and those that bound it by definition.
 CENTRAL: tuple[BaseMethod, ...] = (Plane(), Triangulated(), Smooth(), Average())
 BOUNDS: tuple[BaseMethod, ...] = (Extreme(is_lowest=True), Extreme(is_lowest=False))
 
 
-def net_by_method(
-    grid: Grid, toe: Toe, accuracy: Accuracy, min_coverage: float
-) -> dict[str, float]:
+def net_by_method(pile: Footprint, noise: DsmNoise) -> dict[str, float]:
     """Net volume in m³ with every base that the toe determines, by the method's name.
 
     Parameters
     ----------
-    grid, toe, accuracy, min_coverage
-        As in `volumetrics.volume.measure`.
+    pile : Footprint
+    noise : DsmNoise
+        Of the surface.
 
     Returns
     -------
     dict of str to float
     """
-    pile = footprint(grid, toe, min_coverage, accuracy.toe_sigma_m)
     inside = pile.cell_areas_m2 > 0.0
     areas, elevation = pile.cell_areas_m2[inside], pile.elevation_m[inside]
     nets = {}
     for method in (*CENTRAL, *BOUNDS):
         try:
-            base = method.fit(pile.grid, pile.samples, accuracy.noise)
+            base = method.fit(pile.grid, pile.samples, noise)
         except BaseError:
             continue
         nets[method.name] = float(np.dot(areas, elevation - base.elevation_m[inside]))

@@ -14,6 +14,7 @@ from volumetrics.base_surface import BaseMethod
 from volumetrics.budget import Accuracy
 from volumetrics.density import Tonnes, total_tonnes
 from volumetrics.errors import ToeError, VolumetricsError
+from volumetrics.footprint import footprint
 from volumetrics.grid import Grid, area_fraction
 from volumetrics.method_spread import net_by_method, spread_m3
 from volumetrics.noise import DsmNoise
@@ -22,7 +23,7 @@ from volumetrics.survey import Survey
 from volumetrics.toe import Toe
 from volumetrics.uncertainty import Budget, total
 from volumetrics.variogram import estimate_noise
-from volumetrics.volume import MIN_COVERAGE, Volume, measure
+from volumetrics.volume import MIN_COVERAGE, Volume, measure_footprint
 
 _MARGIN_CELLS = 8
 # Ground within this distance tells the noise where the survey does not state it.
@@ -137,8 +138,9 @@ def _measure_one(
     else:
         grid = _weighed(survey, relative, toe, margin_m)
     accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, toe_sigma_m)
-    volume = measure(grid, toe, method, accuracy, min_coverage)
-    nets = net_by_method(grid, toe, accuracy, min_coverage)
+    pile = footprint(grid, toe, min_coverage, toe_sigma_m)
+    volume = measure_footprint(pile, toe, method, accuracy)
+    nets = net_by_method(pile, noise)
     return replace(
         volume, method_nets_m3=nets, warnings=volume.warnings + _doubts(volume, spread_m3(nets))
     )

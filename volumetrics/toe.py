@@ -161,9 +161,11 @@ def boundary(toe: Toe, cell_size_m: float) -> Boundary:
     return Boundary(middle, np.concatenate(normals), np.concatenate(lengths), is_ground)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ToeSamples:
     """Ground elevations beside the toe, the evidence for a base surface.
+
+    Samples are the same when they are one object, so that a fit to them can be remembered.
 
     Parameters
     ----------

@@ -143,7 +143,18 @@ def measure(
     """
     accuracy = accuracy or Accuracy()
     pile = footprint(grid, toe, min_coverage, accuracy.toe_sigma_m)
-    base = (method or Plane()).fit(pile.grid, pile.samples, accuracy.noise)
+    return measure_footprint(pile, toe, method or Plane(), accuracy)
+
+
+def measure_footprint(pile: Footprint, toe: Toe, method: BaseMethod, accuracy: Accuracy) -> Volume:
+    """Measure a pile that was cut out of its surface before.
+
+    Raises
+    ------
+    BaseError
+        When the toe does not determine the base.
+    """
+    base = method.fit(pile.grid, pile.samples, accuracy.noise)
     _check_base(toe, pile, base)
     sums = sum_heights(pile, base, accuracy.noise.sigma_m)
     motion = toe_motion(pile, base, accuracy.toe_sigma_m)
