@@ -38,6 +38,7 @@ from reconstruction.products import (
 from reconstruction.report import write_report
 from reconstruction.sfm import SFM, SfmInputs
 from reconstruction.stage import Finished, Run, Stage, perform, tool_versions
+from reconstruction.tie_refinement import TIES, TieInputs
 from reconstruction.tiles3d import MODEL, ModelInputs
 
 In = TypeVar("In")
@@ -45,8 +46,8 @@ Opt = TypeVar("Opt")
 Out = TypeVar("Out")
 
 RECIPE: tuple[Stage[Any, Any, Any], ...] = (
-    IMAGES, PAIRS, FEATURES, MATCHES, SFM, GEOREFERENCE, DENSE, DSM, POINT_CLOUD, ORTHOMOSAIC,
-    MODEL,
+    IMAGES, PAIRS, FEATURES, MATCHES, SFM, TIES, GEOREFERENCE, DENSE, DSM, POINT_CLOUD,
+    ORTHOMOSAIC, MODEL,
 )  # fmt: skip
 WORK_FOLDER = "work"
 LOG_FILE = "log.jsonl"
@@ -176,15 +177,16 @@ def reconstruct(
             options.sfm,
             matches.fingerprint,
         )
+        files = {photo.name: photo.path for photo in flight.photos}
+        tied = kitchen.cook(TIES, TieInputs(model.output, files), None, model.fingerprint)
         placed = kitchen.cook(
             GEOREFERENCE,
-            GeoreferenceInputs(model.output, flight.photos, control),
+            GeoreferenceInputs(tied.output, flight.photos, control),
             options.georeference,
-            model.fingerprint,
+            tied.fingerprint,
             _digest(request.control),
         )
         block = placed.output.block
-        files = {photo.name: photo.path for photo in flight.photos}
         dense = kitchen.cook(DENSE, DenseInputs(block, files), options.dense, placed.fingerprint)
         gsd_m = dense.output.gsd_m
         dsm = kitchen.cook(DSM, dense.output, DsmOptions(), dense.fingerprint)
