@@ -110,6 +110,8 @@ export class DraftForm {
   }
 
   showBusy(): void {
+    if (this.amount.dataset["state"] === "empty") this.amount.textContent = "Measuring…";
+    this.refusal.hidden = true;
     this.amount.dataset["state"] = "busy";
   }
 

@@ -1,13 +1,24 @@
-/** Words that stand at places of the scene. */
+/** Words that stand at places of the scene; where there is no room for all, the nearer ones win. */
 
 import { Vector2, Vector3 } from "three";
 import { h } from "../lib/dom";
 import type { Local } from "../lib/frame";
 import type { Scene } from "./scene";
 
+interface Item {
+  place: Vector3;
+  element: HTMLElement;
+  /** Width and height in pixels, once it was drawn. */
+  size: [number, number] | null;
+  isLeftOut: boolean;
+}
+
+/** Left, top, right, bottom in pixels. */
+export type Box = [number, number, number, number];
+
 export class Labels {
   readonly element = h("div", { class: "labels" });
-  private readonly items = new Map<string, { place: Vector3; element: HTMLElement }>();
+  private readonly items = new Map<string, Item>();
 
   constructor(private readonly scene: Scene) {
     scene.onFrame(this.update);
@@ -17,14 +28,16 @@ export class Labels {
   set(key: string, place: Local, element: HTMLElement): void {
     this.remove(key);
     element.classList.add("label");
-    this.items.set(key, { place: new Vector3(...place), element });
+    this.items.set(key, { place: new Vector3(...place), element, size: null, isLeftOut: false });
     this.element.append(element);
     this.scene.invalidate();
   }
 
   /** Leave a label out for a while. */
   setVisible(key: string, isVisible: boolean): void {
-    this.items.get(key)?.element.classList.toggle("is-left-out", !isVisible);
+    const item = this.items.get(key);
+    if (item) item.isLeftOut = !isVisible;
+    this.scene.invalidate();
   }
 
   remove(key: string): void {
@@ -33,11 +46,27 @@ export class Labels {
   }
 
   private readonly update = (): void => {
-    const pixel = new Vector2();
-    for (const { place, element } of this.items.values()) {
-      const found = this.scene.toScreen(place, pixel);
-      element.hidden = !found;
-      if (found) element.style.transform = `translate(-50%, -100%) translate(${found.x.toFixed(1)}px, ${found.y.toFixed(1)}px)`;
+    const { position } = this.scene.camera;
+    const near = [...this.items.values()].sort((a, b) => a.place.distanceTo(position) - b.place.distanceTo(position));
+    const taken: Box[] = [];
+    for (const item of near) {
+      const pixel = item.isLeftOut ? null : this.scene.toScreen(item.place, new Vector2());
+      item.element.hidden = !pixel;
+      if (!pixel) continue;
+      item.size ??= [item.element.offsetWidth, item.element.offsetHeight];
+      const box = boxAbove(pixel.x, pixel.y, item.size);
+      const isFree = !taken.some((other) => overlaps(other, box));
+      if (isFree) taken.push(box);
+      item.element.style.visibility = isFree ? "" : "hidden";
+      item.element.style.transform = `translate(${box[0].toFixed(1)}px, ${box[1].toFixed(1)}px)`;
     }
   };
+}
+
+function boxAbove(x: number, y: number, [width, height]: [number, number]): Box {
+  return [x - width / 2, y - height, x + width / 2, y];
+}
+
+export function overlaps(a: Box, b: Box): boolean {
+  return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
 }
