@@ -31,6 +31,7 @@ from reconstruction.normal_equations import CAMERA_SIZE, POSE_SIZE
 Array = NDArray[np.float64]
 
 _OUTLIER = 4.0  # sigmas beyond which a tie point's observation is removed
+_LEAST_SIGMA_PX = 0.1  # no lens model is nearer to a lens, however well patches match
 _MAX_ITERATIONS = 30
 _CONVERGED = 1e-6  # relative decrease of the cost
 _CELLS = 4  # a side, into which a photo is divided to see whether its residuals go together
@@ -200,7 +201,7 @@ def _pixel_sigma(network: Network) -> float:
 def _set_pixel_sigma(network: Network) -> None:
     """Let the tie points say how much they are worth (control points keep the given sigma)."""
     worth = _pixel_sigma(network) * np.sqrt(_design_effect(network))
-    network.sigma_px[network.of_ties] = max(float(worth), 0.05)
+    network.sigma_px[network.of_ties] = max(float(worth), _LEAST_SIGMA_PX)
 
 
 def _design_effect(network: Network) -> float:
