@@ -2,13 +2,15 @@
 
 const CUBIC_YARD_M3 = 0.764554857984;
 const SHORT_TON_T = 0.90718474;
-const locale = document.documentElement.lang || undefined;
+
+/** The language of the page, else that of the browser. */
+const locale = (): string | undefined => globalThis.document?.documentElement.lang || undefined;
 
 /** A number with so many decimals. */
 export function number(value: number, decimals = 0): string {
   // No "−0".
   const shown = Math.abs(value) < 0.5 * 10 ** -decimals ? 0 : value;
-  return shown.toLocaleString(locale, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return shown.toLocaleString(locale(), { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
 /** Decimals that an uncertainty makes sense of: two of its digits, at most two decimals. */
@@ -47,5 +49,5 @@ export function metres(value: number, decimals = 2): string {
 /** A day such as 2026-05-04. */
 export function day(iso: string): string {
   const date = new Date(iso.length === 10 ? `${iso}T12:00:00` : iso);
-  return date.toLocaleDateString(locale, { year: "numeric", month: "short", day: "numeric" });
+  return date.toLocaleDateString(locale(), { year: "numeric", month: "short", day: "numeric" });
 }

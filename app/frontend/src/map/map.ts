@@ -32,6 +32,8 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   const plan = makePlan(stage, survey, style(), "Map of the survey");
   plan.addControl(new ScaleControl({ unit: "metric", maxWidth: 140 }), "bottom-left");
   let comparison: Comparison | null = null;
+  const message = h("div", { class: "toast", role: "status", "aria-live": "polite", hidden: true });
+  stage.append(message);
   const markers: Marker[] = [];
 
   const list = new PileList(survey, {
@@ -68,9 +70,15 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   async function compare(isOn: boolean): Promise<void> {
     comparison?.dispose();
     comparison = null;
+    message.hidden = true;
     if (!isOn || !survey.previous_id) return;
-    const previous = await api.survey(survey.previous_id);
-    comparison = new Comparison(stage, plan, previous, withSurvey(base, previous, picture), day(survey.flown_on));
+    try {
+      const previous = await api.survey(survey.previous_id);
+      comparison = new Comparison(stage, plan, previous, withSurvey(base, previous, picture), day(survey.flown_on));
+    } catch (error) {
+      message.textContent = `The survey before cannot be shown. ${wordsOf(error)}`;
+      message.hidden = false;
+    }
   }
 
   const pictures = radios("Picture", "picture", [
