@@ -255,7 +255,8 @@ def _rtk(photos: tuple[Photo, ...]) -> Iterator[Finding]:
         yield Finding(
             "info",
             "positions-coarse",
-            "The positions are good to metres: place and scale of the survey are no better.",
+            "The positions are good to metres: without control points, place and scale are"
+            " no better.",
             "Ground control points (--gcp) make volumes accurate.",
         )
     if len(datums) > 1:

@@ -58,7 +58,7 @@ class Photo:
     relative_altitude_m : float or None
         Above the take-off point.
     altitude_datum : str
-        ``ellipsoidal``, ``orthometric`` or ``unknown``.
+        ``ellipsoidal``, ``unknown``, or the name of a vertical CRS, as a position file has it.
     """
 
     name: str

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyproj
 
 from reconstruction import __version__
@@ -40,6 +41,7 @@ from reconstruction.sfm import SFM, SfmInputs
 from reconstruction.stage import Finished, Run, Stage, perform, tool_versions
 from reconstruction.tie_refinement import TIES, TieInputs
 from reconstruction.tiles3d import MODEL, ModelInputs
+from reconstruction.vertical_datum import ellipsoid_above_m, in_one_datum
 
 In = TypeVar("In")
 Opt = TypeVar("Opt")
@@ -160,6 +162,7 @@ def reconstruct(
         images = kitchen.cook(IMAGES, folder, None, *listing(folder))
         flight = images.output
         control = read_control(request.control, flight.photos) if request.control else None
+        leveled, datum_notes = in_one_datum(flight.photos, control)
         pairs = kitchen.cook(PAIRS, flight, PairOptions(), images.fingerprint)
         features = kitchen.cook(
             FEATURES, FeatureInputs(flight.photos), options.features, images.fingerprint
@@ -181,12 +184,14 @@ def reconstruct(
         tied = kitchen.cook(TIES, TieInputs(model.output, files), None, model.fingerprint)
         placed = kitchen.cook(
             GEOREFERENCE,
-            GeoreferenceInputs(tied.output, flight.photos, control),
+            GeoreferenceInputs(tied.output, leveled, control),
             options.georeference,
             tied.fingerprint,
             _digest(request.control),
+            *datum_notes,
         )
         block = placed.output.block
+        geoid_m = _geoid_height_m(placed.output)
         dense = kitchen.cook(DENSE, DenseInputs(block, files), options.dense, placed.fingerprint)
         gsd_m = dense.output.gsd_m
         dsm = kitchen.cook(DSM, dense.output, DsmOptions(), dense.fingerprint)
@@ -204,9 +209,12 @@ def reconstruct(
         )
         textured = kitchen.cook(
             MODEL,
-            ModelInputs(block, files, ortho.output.exposures, dsm.output.dsm, gsd_m),
+            ModelInputs(
+                block, files, ortho.output.exposures, dsm.output.dsm, gsd_m, geoid_m or 0.0
+            ),
             options.model,
             ortho.fingerprint,
+            repr(geoid_m),
         )
     except BaseException as error:
         kitchen.log("run", "stopped", error=type(error).__name__, message=str(error))
@@ -225,6 +233,8 @@ def reconstruct(
     names = [*(product.name for product in products), "cameras.geojson", ACCURACY_FILE]
     kitchen.log("run", "finished", seconds=round(time.time() - started, 1))
     facts = _survey_facts(request, flight, placed.output, dense.output)
+    facts["geoid_height_m"] = geoid_m
+    facts["notes"] = [*flight.notes, *datum_notes, *placed.output.notes]
     facts["stages"] = kitchen.timings
     facts["products"] = inventory(survey, names)
     write_json(survey / SURVEY_FILE, facts)
@@ -251,6 +261,15 @@ def _prepare(request: Request) -> None:
 
 def _digest(path: Path | None) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+
+
+def _geoid_height_m(placed: Georeferenced) -> float | None:
+    """Height of the survey's vertical datum above the ellipsoid at its middle, where known."""
+    frame = placed.block.frame
+    above = ellipsoid_above_m(
+        placed.vertical_datum, np.array([frame.latitude_deg]), np.array([frame.longitude_deg])
+    )
+    return None if above is None else float(above[0])
 
 
 def _cameras(placed: Georeferenced, flight: PhotoSet) -> dict[str, Any]:
@@ -331,5 +350,4 @@ def _survey_facts(
         "options": asdict(request.options),
         "set_aside": [{"name": name, "reason": reason} for name, reason in flight.set_aside],
         "verdict": flight.verdict.to_json(),
-        "notes": [*flight.notes, *placed.notes],
     }

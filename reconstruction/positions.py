@@ -67,13 +67,10 @@ def apply_positions(
             f"{path.name}: none of its {len(file.rows)} rows names a photo of this flight.",
             "Compare the image names in the file with those in the folder.",
         )
-    datum = {"unknown": "unknown", "ellipsoidal": "ellipsoidal"}.get(
-        file.vertical_datum, "orthometric"
-    )
     moved = tuple(
-        replace(photo, position=listed[photo.name][1], altitude_datum=datum)
+        replace(photo, position=listed[photo.name][1], altitude_datum=file.vertical_datum)
         if photo.name in listed
-        else _without_altitude(photo, datum)
+        else _without_altitude(photo, file.vertical_datum)
         for photo in photos
     )
     return moved, _notes(path.name, unknown, len(photos) - len(listed))

@@ -149,7 +149,6 @@ def vertical_datum(facts: Facts) -> str:
     name = facts.survey.get("vertical_datum")
     known = {
         "ellipsoidal": "heights above the WGS 84 ellipsoid",
-        "orthometric": "heights above sea level (orthometric)",
         "unknown": "heights above an unknown datum",
         None: "heights above an unknown datum",
     }

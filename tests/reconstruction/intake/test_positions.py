@@ -36,7 +36,7 @@ def test_planted_rows_come_back(apply):
 
 
 @pytest.mark.parametrize(
-    ("header", "datum"), [("WGS84 UTM 15N", "unknown"), ("EPSG:32615+5773", "orthometric")]
+    ("header", "datum"), [("WGS84 UTM 15N", "unknown"), ("EPSG:32615+5773", "EGM96 height")]
 )
 def test_datum_is_that_of_the_file(apply, header, datum):
     (a, _, _), _ = apply(f"{header}\na.jpg 500000 5187000 200\n")
