@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from reconstruction.errors import ReconstructionError
+from reconstruction.meter import Meter
 from reconstruction.stage import Run
 from reconstruction.synthetic.flight import render_flight
 from reconstruction.synthetic.options import RECEIVERS, SIZES, FlightOptions
@@ -35,15 +37,15 @@ def main() -> int:
     given = vars(_arguments().parse_args())
     folder, jobs = given.pop("folder"), given.pop("jobs")
 
-    def report(fraction: float, message: str) -> None:
-        print(f"{fraction:4.0%} {message}", file=sys.stderr)
-
+    meter = Meter()
     try:
-        render_flight(folder, FlightOptions(**given), Run(report, jobs))
+        render_flight(
+            folder, FlightOptions(**given), Run(lambda *at: meter("rendering", *at), jobs)
+        )
     except ReconstructionError as error:
         print(error, file=sys.stderr)
         return 2
-    print(folder)
+    print(f"\n{folder}", file=sys.stderr)
     return 0
 
 
