@@ -39,9 +39,7 @@ def main() -> int:
 
     meter = Meter()
     try:
-        render_flight(
-            folder, FlightOptions(**given), Run(lambda *at: meter("rendering", *at), jobs)
-        )
+        render_flight(folder, FlightOptions(**given), Run(partial(meter, "rendering"), jobs))
     except ReconstructionError as error:
         print(error, file=sys.stderr)
         return 2
