@@ -1,0 +1,116 @@
+"""The configuration of the application: read from the environment once, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from app.errors import ConfigurationError
+
+_MIN_SECRET_BYTES = 32
+_MIN_DISTINCT = 10
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that differs between two installations.
+
+    Parameters
+    ----------
+    database_url : str
+        ``postgresql://…`` of a database with PostGIS.
+    redis_url : str
+        ``redis://…`` or ``unix://…`` of a Redis or Valkey server.
+    storage_url : str
+        ``file:///folder`` for photos and products.
+    secret_key : str
+        Signs cookies and links; at least 32 characters of chance.
+    public_url : str
+        Address that people type, for links in mails.
+    mail_url : str
+        ``smtp://user:password@host:port``; empty sends no mail.
+    is_https : bool
+        Whether cookies are sent over TLS only.
+    max_photo_mb : int
+        Largest file that may be uploaded.
+    max_survey_photos : int
+    """
+
+    database_url: str
+    redis_url: str
+    storage_url: str
+    secret_key: str
+    public_url: str
+    mail_url: str = ""
+    is_https: bool = True
+    max_photo_mb: int = 200
+    max_survey_photos: int = 5000
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Config:
+        """Read and check the settings.
+
+        Raises
+        ------
+        ConfigurationError
+            Naming what is missing or weak.
+        """
+        required = {
+            name: environment.get(name, "").strip()
+            for name in ("DATABASE_URL", "REDIS_URL", "STORAGE_URL", "SECRET_KEY", "PUBLIC_URL")
+        }
+        missing = [name for name, value in required.items() if not value]
+        if missing:
+            raise ConfigurationError(
+                f"Not set in the environment: {', '.join(missing)}.",
+                "Set them as `app/config.py` says.",
+            )
+        _check_scheme(
+            "DATABASE_URL", required["DATABASE_URL"], ("postgresql", "postgresql+psycopg2")
+        )
+        _check_scheme("REDIS_URL", required["REDIS_URL"], ("redis", "rediss", "unix"))
+        _check_scheme("STORAGE_URL", required["STORAGE_URL"], ("file",))
+        _check_scheme("PUBLIC_URL", required["PUBLIC_URL"], ("http", "https"))
+        _check_secret(required["SECRET_KEY"])
+        return cls(
+            # The plain scheme means another driver to SQLAlchemy.
+            database_url=required["DATABASE_URL"].replace(
+                "postgresql://", "postgresql+psycopg2://", 1
+            ),
+            redis_url=required["REDIS_URL"],
+            storage_url=required["STORAGE_URL"],
+            secret_key=required["SECRET_KEY"],
+            public_url=required["PUBLIC_URL"].rstrip("/"),
+            mail_url=environment.get("MAIL_URL", ""),
+            is_https=urlsplit(required["PUBLIC_URL"]).scheme == "https",
+            max_photo_mb=_whole(environment, "MAX_PHOTO_MB", cls.max_photo_mb),
+            max_survey_photos=_whole(environment, "MAX_SURVEY_PHOTOS", cls.max_survey_photos),
+        )
+
+
+def _check_scheme(name: str, url: str, schemes: tuple[str, ...]) -> None:
+    scheme = urlsplit(url).scheme
+    if scheme not in schemes:
+        raise ConfigurationError(
+            f"{name} starts with {scheme or 'no scheme'!r}.",
+            f"It must be one of: {', '.join(f'{s}://' for s in schemes)}.",
+        )
+
+
+def _check_secret(secret: str) -> None:
+    if len(secret) < _MIN_SECRET_BYTES or len(set(secret)) < _MIN_DISTINCT:
+        raise ConfigurationError(
+            "SECRET_KEY is weak.",
+            'Take at least 32 random characters: python -c "import secrets; '
+            'print(secrets.token_urlsafe(48))".',
+        )
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    if not text.isdigit() or int(text) == 0:
+        raise ConfigurationError(f"{name} is {text!r}.", "It must be a whole number above 0.")
+    return int(text)

@@ -1,0 +1,75 @@
+"""What can go wrong for a person, and the one table from that to HTTP."""
+
+from __future__ import annotations
+
+
+class AppError(Exception):
+    """A refusal with its reason and the remedy.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong, with the value.
+    remedy : str
+        What the person can do.
+    field : str
+        The input that caused it, for forms and API clients; empty when none did.
+    """
+
+    status = 400
+    title = "This cannot be done"
+
+    def __init__(self, reason: str, remedy: str = "", field: str = "") -> None:
+        super().__init__(f"{reason} {remedy}".strip())
+        self.reason = reason
+        self.remedy = remedy
+        self.field = field
+
+
+class ConfigurationError(AppError):
+    """The application cannot start like this."""
+
+    status = 500
+    title = "Configuration"
+
+
+class InvalidInput(AppError):
+    """Something was given that cannot be used."""
+
+    status = 422
+    title = "Invalid input"
+
+
+class NotSignedIn(AppError):
+    """Nobody is signed in."""
+
+    status = 401
+    title = "Sign in first"
+
+
+class NotAllowed(AppError):
+    """Signed in, and known to the site, but the role does not suffice."""
+
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(AppError):
+    """There is no such thing, or it belongs to somebody else: the two look alike on purpose."""
+
+    status = 404
+    title = "Not found"
+
+
+class Conflict(AppError):
+    """It was changed by someone else meanwhile, or is in a state that forbids this."""
+
+    status = 409
+    title = "Conflict"
+
+
+class TooLarge(AppError):
+    """More than the installation accepts."""
+
+    status = 413
+    title = "Too large"

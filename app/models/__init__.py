@@ -1,0 +1,46 @@
+"""The rows of the database: what Cairn remembers. One noun a file."""
+
+from app.models.account import Invitation, Organisation, Role, SignIn, SiteMember, User
+from app.models.audit import AuditEvent
+from app.models.book import BookEntry, BookKind
+from app.models.material import Material, MaterialValue
+from app.models.period import Period
+from app.models.pile import Measurement, Pile, Toe
+from app.models.run import Run, RunState, StageRun
+from app.models.site import Site
+from app.models.survey import Photo, Survey, SurveyKind, SurveyState
+from app.models.token import ApiToken
+from app.models.upload import Upload
+from app.models.webhook import Webhook, WebhookDelivery
+from app.models.worker_node import WorkerNode
+
+__all__ = [
+    "ApiToken",
+    "AuditEvent",
+    "BookEntry",
+    "BookKind",
+    "Invitation",
+    "Material",
+    "MaterialValue",
+    "Measurement",
+    "Organisation",
+    "Period",
+    "Photo",
+    "Pile",
+    "Role",
+    "Run",
+    "RunState",
+    "SignIn",
+    "Site",
+    "SiteMember",
+    "StageRun",
+    "Survey",
+    "SurveyKind",
+    "SurveyState",
+    "Toe",
+    "Upload",
+    "User",
+    "Webhook",
+    "WebhookDelivery",
+    "WorkerNode",
+]

@@ -1,0 +1,62 @@
+"""A private PostGIS cluster for `make run` and the tests: nothing that others run is touched."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+_ACCOUNT = "postgres"
+
+
+def _as_account(command: Sequence[object]) -> list[str]:
+    """Postgres refuses to run as root; Debian's account for it does then."""
+    words = [str(word) for word in command]
+    return ["runuser", "-u", _ACCOUNT, "--", *words] if os.geteuid() == 0 else words
+
+
+def _quietly(command: Sequence[object]) -> None:
+    done = subprocess.run(_as_account(command), capture_output=True, text=True, cwd="/")
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+@contextmanager
+def postgis(data: Path) -> Iterator[str]:
+    """Run a cluster, made if it is not there, and stop it at the end.
+
+    It listens on a Unix socket in a folder of its own only, so neither a port nor a password is
+    needed and nobody else on the machine reaches it.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of the cluster; its parent must be open to the account ``postgres`` if run by root.
+
+    Yields
+    ------
+    str
+        URL of the database ``postgres``.
+    """
+    sockets = Path(tempfile.mkdtemp(prefix="cairn-pg-", dir="/tmp"))
+    user = _ACCOUNT if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    data.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        for folder in (sockets, data):
+            shutil.chown(folder, _ACCOUNT)
+    data.chmod(0o700)
+    if not (data / "PG_VERSION").exists():
+        _quietly([PROGRAMS / "initdb", "-D", data, "-A", "trust", "-E", "UTF8", "--no-sync"])
+    options = f"-k {sockets} -c listen_addresses="
+    _quietly([PROGRAMS / "pg_ctl", "-D", data, "-w", "-o", options, "-l", data / "log", "start"])
+    try:
+        yield f"postgresql://{user}@/postgres?host={sockets}"
+    finally:
+        _quietly([PROGRAMS / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop"])
+        shutil.rmtree(sockets, ignore_errors=True)
