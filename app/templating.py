@@ -1,0 +1,50 @@
+"""What every template may use: the actor, built assets, and numbers in the reader's way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask, request
+from flask_babel import format_date, format_datetime, format_decimal
+
+from app.assets import Assets
+from app.auth.actor import current_actor
+
+_LOCALES = ("en", "en_GB", "en_US", "de", "fr", "es", "it", "nl", "pl", "pt", "sv")
+_DIST = Path(__file__).parent / "static" / "dist"
+
+
+def locale() -> str:
+    """The locale of numbers and dates: what the person chose, else what the browser asks for."""
+    actor = current_actor() if request else None
+    if actor is not None and actor.user.locale in _LOCALES:
+        return actor.user.locale
+    best = request.accept_languages.best_match([name.replace("_", "-") for name in _LOCALES])
+    return (best or "en").replace("-", "_")
+
+
+def install(app: Flask) -> None:
+    """Give the templates of an application their helpers."""
+    assets = Assets(_DIST, "/static/dist/")
+    app.jinja_env.filters.update(
+        number=number, plus_minus=plus_minus, date=format_date, moment=format_datetime
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.context_processor(lambda: {"actor": current_actor(), "assets": assets, "locale": locale()})
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """A number in the reader's locale; a dash where there is none."""
+    if value is None:
+        return "–"
+    text: str = format_decimal(round(value, digits), format=_pattern(digits))
+    return text
+
+
+def plus_minus(u95: float | None, digits: int = 0) -> str:
+    """Half the width of a 95 % interval, with its sign."""
+    return "" if u95 is None else f"± {number(u95, digits)}"
+
+
+def _pattern(digits: int) -> str:
+    return "#,##0" + ("." + "0" * digits if digits else "")
