@@ -7,6 +7,6 @@ from flask import Blueprint
 
 def blueprints() -> tuple[Blueprint, ...]:
     """All parts of the API."""
-    from app.api import health
+    from app.api import health, openapi
 
-    return (health.blueprint,)
+    return (health.blueprint, openapi.blueprint)

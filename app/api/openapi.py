@@ -1,0 +1,141 @@
+"""The API's description, OpenAPI 3.1, made from the views and their contracts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import Blueprint, Flask, current_app
+from flask.typing import ResponseReturnValue
+from pydantic import TypeAdapter
+from werkzeug.routing import Rule
+
+from app.api.contract import Contract
+from app.auth import policy
+
+blueprint = Blueprint("openapi", __name__)
+
+_REFS = "#/components/schemas/{model}"
+_PROBLEM = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "remedy": {"type": "string"},
+        "field": {"type": "string"},
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+
+
+@blueprint.get("/api/v1/openapi.json")
+@policy.anybody
+def description() -> ResponseReturnValue:
+    """Describe the API."""
+    return describe(current_app)
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    """The OpenAPI document of all views with a contract."""
+    schemas: dict[str, Any] = {"Problem": _PROBLEM}
+    paths: dict[str, dict[str, Any]] = {}
+    for rule in app.url_map.iter_rules():
+        terms = getattr(app.view_functions[rule.endpoint], "contract", None)
+        if terms is not None:
+            path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+                operation = _operation(app, rule, terms, schemas)
+                paths.setdefault(path, {})[method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Cairn", "version": "1", "description": "Stockpiles with an honest ±."},
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": {
+                "Problem": {
+                    "description": "It was refused; the body says why and what helps (RFC 9457).",
+                    "content": {
+                        "application/problem+json": {
+                            "schema": {"$ref": _REFS.format(model="Problem")}
+                        }
+                    },
+                }
+            },
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _operation(app: Flask, rule: Rule, terms: Contract, schemas: dict[str, Any]) -> dict[str, Any]:
+    view = app.view_functions[rule.endpoint]
+    summary, _, more = (view.__doc__ or "").strip().partition("\n")
+    found = policy.rule_of(app, rule.endpoint)
+    operation: dict[str, Any] = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "summary": summary.rstrip("."),
+        "description": " ".join(more.split()),
+        "tags": [rule.endpoint.partition(".")[0]],
+        "parameters": [*_in_path(rule), *_in_query(terms, schemas)],
+        "responses": {
+            str(terms.status): _response(terms, schemas),
+            "default": {"$ref": "#/components/responses/Problem"},
+        },
+    }
+    if found is not None and found.who is policy.Who.ANYBODY:
+        operation["security"] = []
+    if terms.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _schema(terms.body, schemas)}},
+        }
+    return operation
+
+
+def _in_path(rule: Rule) -> list[dict[str, Any]]:
+    kinds = {
+        "UUIDConverter": {"type": "string", "format": "uuid"},
+        "IntegerConverter": {"type": "integer", "minimum": 0},
+    }
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": kinds.get(type(converter).__name__, {"type": "string", "minLength": 1}),
+        }
+        for name, converter in rule._converters.items()
+    ]
+
+
+def _in_query(terms: Contract, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+    if terms.query is None:
+        return []
+    shape = terms.query.model_json_schema(ref_template=_REFS)
+    schemas.update(shape.pop("$defs", {}))
+    return [
+        {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": kind}
+        for name, kind in shape.get("properties", {}).items()
+    ]
+
+
+def _response(terms: Contract, schemas: dict[str, Any]) -> dict[str, Any]:
+    if terms.answer is not None:
+        kind = {"schema": _schema(terms.answer, schemas)}
+        return {"description": "Done.", "content": {"application/json": kind}}
+    if terms.media_type != "application/json":
+        return {"description": "The file.", "content": {terms.media_type: {}}}
+    return {"description": "Done."}
+
+
+def _schema(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    shape = TypeAdapter(kind).json_schema(ref_template=_REFS)
+    schemas.update(shape.pop("$defs", {}))
+    name = getattr(kind, "__name__", "")
+    if shape.get("type") == "object" and name:
+        schemas[name] = shape
+        return {"$ref": _REFS.format(model=name)}
+    return shape
