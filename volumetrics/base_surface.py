@@ -158,6 +158,11 @@ class PlaneFit:
             "slope_deg": float(np.degrees(np.arctan(slope))),
             "residual_sigma_m": self.residual_sigma_m,
             "used_share": self.used_share,
+            "centre_east_m": float(self.centre_m[0]),
+            "centre_north_m": float(self.centre_m[1]),
+            "centre_elevation_m": float(self.coefficients[0]),
+            "slope_east": float(self.coefficients[1]),
+            "slope_north": float(self.coefficients[2]),
         }
 
 

@@ -68,7 +68,7 @@ def write_json(site: Site, path: Path, about: dict[str, Any]) -> None:
     """
     mass = site.tonnes()
     document = about | {
-        "piles": [_pile(volume) for volume in site.volumes],
+        "piles": [pile_document(volume) for volume in site.volumes],
         "refused": [{"pile": name, "reason": why} for name, why in site.refused.items()],
         "total": {
             name: {"value_m3": value, **_budget(budget)}
@@ -80,7 +80,8 @@ def write_json(site: Site, path: Path, about: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _pile(volume: Volume) -> dict[str, Any]:
+def pile_document(volume: Volume) -> dict[str, Any]:
+    """Everything that is known about a volume, fit for JSON."""
     return {
         "pile": volume.pile,
         "base": volume.base,
