@@ -7,6 +7,7 @@ from flask import Blueprint
 
 def blueprints() -> tuple[Blueprint, ...]:
     """All parts of the API."""
-    from app.api import health, openapi
+    from app.api import health, materials, openapi, surveys, toes
 
-    return (health.blueprint, openapi.blueprint)
+    parts = (health, materials, openapi, surveys, toes)
+    return tuple(part.blueprint for part in parts)

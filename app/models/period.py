@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, Text
+from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
@@ -24,6 +24,9 @@ class Period(db.Model):
     seal: Mapped[bytes] = mapped_column(LargeBinary(32))
     amends_id: Mapped[UUID | None] = mapped_column(ForeignKey("period.id"), unique=True)
     reason: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # Opened for an amendment: what lies in it may change until it is closed again.
+    reopened_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    reopening_reason: Mapped[str] = mapped_column(Text, default="", server_default="")
     created_at: Mapped[Now]
     created_by: Mapped[UserRef]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from flask import current_app
 
 from app.errors import InvalidInput, NotFound
 from app.models import MaterialValue
+from app.outline import MAX_VERTICES, Base, Outline
 
 if TYPE_CHECKING:
     from volumetrics.base_surface import BaseMethod
@@ -21,39 +21,7 @@ if TYPE_CHECKING:
 
 # 1 sigma of a line that somebody drew on the model or on the orthomosaic.
 TOE_SIGMA_M = 0.1
-MAX_VERTICES = 2000
 _LEVEL = ("lowest", "highest", "average", "fixed")
-
-
-@dataclass(frozen=True)
-class Outline:
-    """The toe of a pile as it is drawn and stored.
-
-    Parameters
-    ----------
-    coordinates : sequence of rings
-        Outer ring, then holes; each closed, of (easting, northing, elevation).
-    walls : tuple of int
-        Edges of the outer ring that stand against a wall.
-    """
-
-    coordinates: Sequence[Sequence[Sequence[float]]]
-    walls: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Base:
-    """What a pile is measured against; see `volumetrics` for the methods."""
-
-    method: str = "plane"
-    elevation_m: float | None = None
-    survey_id: UUID | None = None
-
-    def document(self) -> dict[str, Any]:
-        """As it is stored."""
-        survey = None if self.survey_id is None else str(self.survey_id)
-        every = {"method": self.method, "elevation_m": self.elevation_m, "survey_id": survey}
-        return {name: value for name, value in every.items() if value is not None}
 
 
 @dataclass(frozen=True)

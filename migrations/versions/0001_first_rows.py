@@ -275,6 +275,8 @@ def upgrade():
         sa.Column("seal", sa.LargeBinary(length=32), nullable=False),
         sa.Column("amends_id", sa.Uuid(), nullable=True),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("reopened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reopening_reason", sa.Text(), server_default="", nullable=False),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),

@@ -1,0 +1,264 @@
+"""Surveys: what they are, their files, map tiles, grids and profiles."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import numpy as np
+from flask import Blueprint, Response, current_app, send_file, url_for
+from pydantic import Field
+
+from app import rasters
+from app.api.contract import Shape, contract
+from app.auth import policy
+from app.errors import InvalidInput, NotFound
+from app.models import Role, Survey
+from app.queries import surveys
+from app.services import surveys as survey_service
+
+blueprint = Blueprint("surveys", __name__, url_prefix="/api/v1")
+
+_MAX_GRID_CELLS = 2048
+_PROFILE_POINTS = 400
+# Products of a finished run are replaced as a whole; the browser asks again after this time.
+_TILE_AGE_S = 300
+
+
+class SurveySummary(Shape):
+    """A survey in a list."""
+
+    id: UUID
+    name: str
+    flown_on: date
+    kind: str
+    state: str
+
+
+class SurveyShape(SurveySummary):
+    """A survey with where it lies and what it has."""
+
+    site_id: UUID
+    epsg: int
+    crs_proj4: str
+    vertical_datum: str
+    bounds: list[float] | None
+    corners_lonlat: list[list[float]] | None
+    origin_elevation_m: float | None
+    gsd_m: float | None
+    cell_size_m: float | None
+    model_url: str | None
+    point_cloud_url: str | None
+    cameras_url: str | None
+    tiles_url: str | None
+    can_edit: bool
+    previous_id: UUID | None
+    volume_unit: str
+    mass_unit: str
+
+
+class NewSurvey(Shape):
+    """A survey that is about to be uploaded."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    flown_on: date
+
+
+class GridQuery(Shape):
+    """Which part of a surface: `bounds` west,south,east,north in the survey's CRS."""
+
+    bounds: str
+    cells: Annotated[int, Field(ge=2, le=_MAX_GRID_CELLS)] = 512
+    against: str = "none"
+
+
+class ProfileQuestion(Shape):
+    """A line on the map."""
+
+    line: Annotated[
+        list[Annotated[list[float], Field(min_length=2, max_length=2)]],
+        Field(min_length=2, max_length=500),
+    ]
+
+
+class Profile(Shape):
+    """Elevations along a line; null in holes."""
+
+    distance_m: list[float]
+    elevation_m: list[float | None]
+
+
+@blueprint.get("/sites/<uuid:site_id>/surveys")
+@policy.role(Role.VIEWER)
+@contract(answer=list[SurveySummary])
+def index(site_id: UUID) -> list[Survey]:
+    """List the surveys of a site, the newest first."""
+    return surveys.of_site(site_id)
+
+
+@blueprint.post("/sites/<uuid:site_id>/surveys")
+@policy.role(Role.SURVEYOR)
+@contract(body=NewSurvey, answer=SurveySummary, status=201)
+def create(site_id: UUID, body: NewSurvey) -> Survey:
+    """Make a survey to upload photos to."""
+    return survey_service.create(policy.current_site(), body.name, body.flown_on)
+
+
+@blueprint.get("/surveys/<uuid:survey_id>")
+@policy.role(Role.VIEWER)
+@contract(answer=SurveyShape)
+def show(survey_id: UUID) -> SurveyShape:
+    """Show a survey with where it lies and what it has."""
+    survey, site = surveys.get(survey_id), policy.current_site()
+    place = survey_service.place(survey)
+    folder = current_app.extensions["cairn_storage"].products(survey_id)
+
+    def file_url(name: str) -> str | None:
+        is_there = (folder / name).is_file()
+        return url_for("surveys.file", survey_id=survey_id, name=name) if is_there else None
+
+    before = surveys.previous(survey)
+    tiles = url_for(
+        "surveys.tile", survey_id=survey_id, layer="LAYER", z=0, x=0, y=0, _external=False
+    ).replace("LAYER/0/0/0", "{layer}/{z}/{x}/{y}")
+    return SurveyShape(
+        id=survey.id,
+        name=survey.name,
+        flown_on=survey.flown_on,
+        kind=survey.kind,
+        state=survey.state,
+        site_id=site.id,
+        can_edit=policy.current_role() >= Role.SURVEYOR,
+        previous_id=None if before is None else before.id,
+        volume_unit=site.volume_unit,
+        mass_unit=site.mass_unit,
+        model_url=file_url("model/tileset.json"),
+        point_cloud_url=file_url("point_cloud.copc.laz"),
+        cameras_url=file_url("cameras.geojson"),
+        tiles_url=None if place["bounds"] is None else tiles,
+        **place,
+    )
+
+
+@blueprint.delete("/surveys/<uuid:survey_id>")
+@policy.role(Role.MANAGER)
+@contract(status=204)
+def remove(survey_id: UUID) -> None:
+    """Delete a survey with its photos, products and piles' measurements."""
+    survey_service.remove(surveys.get(survey_id))
+
+
+@blueprint.get("/surveys/<uuid:survey_id>/files/<path:name>")
+@policy.role(Role.VIEWER)
+@contract(media_type="application/octet-stream")
+def file(survey_id: UUID, name: str) -> Response:
+    """Send a product of a survey, or a range of it."""
+    path = current_app.extensions["cairn_storage"].product(survey_id, name)
+    return send_file(path, conditional=True, as_attachment=False)
+
+
+@blueprint.get("/surveys/<uuid:survey_id>/tiles/<layer>/<int:z>/<int:x>/<int:y>.webp")
+@policy.role(Role.VIEWER)
+@contract(media_type="image/webp")
+def tile(survey_id: UUID, layer: str, z: int, x: int, y: int) -> Response:
+    """Send a map tile: layer orthomosaic, hillshade or height; 204 where it is empty."""
+    bounds = rasters.tile_bounds(z, x, y)
+    if bounds is None:
+        raise NotFound(f"There is no tile {z}/{x}/{y}.", f"Zoom goes to {rasters.MAX_ZOOM}.")
+    picture = _draw(survey_id, layer, bounds)
+    answer = Response(picture or b"", status=200 if picture else 204, mimetype="image/webp")
+    answer.cache_control.private = True
+    answer.cache_control.max_age = _TILE_AGE_S
+    return answer
+
+
+@blueprint.get("/surveys/<uuid:survey_id>/grid")
+@policy.role(Role.VIEWER)
+@contract(query=GridQuery, media_type="application/octet-stream")
+def grid(survey_id: UUID, query: GridQuery) -> Response:
+    """Send elevations, or differences to another survey, as float32 rows from north."""
+    bounds = _bounds(query.bounds)
+    found = rasters.field(_surface(survey_id), bounds, query.cells)
+    values = found.values
+    if query.against != "none":
+        values = (
+            values - rasters.field(_other(survey_id, query.against), bounds, query.cells).values
+        )
+    rows, cols = values.shape
+    facts = {
+        "rows": rows,
+        "cols": cols,
+        "west_m": found.west_m,
+        "north_m": found.north_m,
+        "cell_size_m": found.cell_size_m,
+    }
+    answer = Response(values.astype("<f4").tobytes(), mimetype="application/octet-stream")
+    answer.headers["X-Grid"] = json.dumps(facts)
+    return answer
+
+
+@blueprint.post("/surveys/<uuid:survey_id>/profile")
+@policy.role(Role.VIEWER)
+@contract(body=ProfileQuestion, answer=Profile)
+def profile(survey_id: UUID, body: ProfileQuestion) -> Profile:
+    """Cut a section through the surface along a line."""
+    line = np.array(body.line)
+    legs = np.hypot(*np.diff(line, axis=0).T)
+    if not 0.0 < legs.sum() < 1e5:
+        raise InvalidInput("The line has no length, or is longer than 100 km.", "Draw it again.")
+    ends = np.concatenate([[0.0], np.cumsum(legs)])
+    distance = np.linspace(0.0, ends[-1], _PROFILE_POINTS)
+    points = np.column_stack([np.interp(distance, ends, line[:, axis]) for axis in (0, 1)])
+    found = rasters.elevations(_surface(survey_id), points)
+    return Profile(
+        distance_m=distance.tolist(),
+        elevation_m=[float(value) if np.isfinite(value) else None for value in found],
+    )
+
+
+def _draw(survey_id: UUID, layer: str, bounds: tuple[float, ...]) -> bytes | None:
+    storage = current_app.extensions["cairn_storage"]
+    corners = (bounds[0], bounds[1], bounds[2], bounds[3])
+    if layer == "orthomosaic":
+        return rasters.picture_tile(storage.product(survey_id, "orthomosaic.tif"), corners)
+    path = _surface(survey_id)
+    if layer == "hillshade":
+        return rasters.hillshade_tile(path, corners)
+    if layer == "height":
+        return rasters.height_tile(path, corners, rasters.elevation_span(path))
+    raise NotFound(f"There is no layer {layer!r}.", "Take orthomosaic, hillshade or height.")
+
+
+def _surface(survey_id: UUID) -> Path:
+    path: Path = current_app.extensions["cairn_storage"].product(survey_id, "dsm.tif")
+    return path
+
+
+def _other(survey_id: UUID, text: str) -> Path:
+    try:
+        other = surveys.get(UUID(text))
+    except ValueError as error:
+        raise InvalidInput(f"{text!r} is no survey.", "Give its id.", field="against") from error
+    if other.site_id != surveys.get(survey_id).site_id:
+        raise NotFound("The site has no such survey.", "Choose one of its list.")
+    return _surface(other.id)
+
+
+def _bounds(text: str) -> tuple[float, float, float, float]:
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidInput(
+            f"The bounds {text!r} are no four numbers.", "Give west,south,east,north.", "bounds"
+        ) from error
+    side = max(east - west, north - south)
+    if not (np.isfinite(side) and east > west and north > south and side < 1e5):
+        raise InvalidInput(
+            f"The bounds {text!r} span nothing, or more than 100 km.",
+            "Give west,south,east,north.",
+            "bounds",
+        )
+    return west, south, east, north

@@ -1,0 +1,49 @@
+"""Surveys of a site."""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.errors import NotFound
+from app.extensions import db
+from app.models import Survey, SurveyState
+
+_NEWEST = (Survey.flown_on.desc(), Survey.created_at.desc())
+
+
+def get(survey_id: UUID) -> Survey:
+    """A survey that the request was let in to.
+
+    Raises
+    ------
+    NotFound
+        When it was deleted meanwhile.
+    """
+    survey = db.session.get(Survey, survey_id)
+    if survey is None:
+        raise NotFound("There is no such survey.", "Check the address.")
+    return survey
+
+
+def of_site(site_id: UUID) -> list[Survey]:
+    """All surveys, the newest first."""
+    query = select(Survey).where(Survey.site_id == site_id)
+    return list(
+        db.session.scalars(query.order_by(Survey.flown_on.desc(), Survey.created_at.desc()))
+    )
+
+
+def previous(survey: Survey) -> Survey | None:
+    """The newest finished survey before one."""
+    return newest_ready(survey.site_id, before=survey.flown_on)
+
+
+def newest_ready(site_id: UUID, before: date | None = None) -> Survey | None:
+    """The newest finished survey of a site, before a day where one is given."""
+    query = select(Survey).where(Survey.site_id == site_id, Survey.state == SurveyState.READY)
+    if before is not None:
+        query = query.where(Survey.flown_on < before)
+    return db.session.scalar(query.order_by(*_NEWEST).limit(1))
