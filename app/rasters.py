@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import pyproj
 import rasterio
-import rasterio.transform
 import rasterio.warp
+import rasterio.windows
+from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
@@ -133,7 +134,7 @@ def field(path: Path, bounds: tuple[float, float, float, float], cells: int) -> 
         rasterio.warp.reproject(
             rasterio.band(raster, 1),
             values,
-            dst_transform=rasterio.transform.from_origin(west, north, step_m, step_m),
+            dst_transform=Affine(step_m, 0.0, west, 0.0, -step_m, north),
             dst_crs=raster.crs,
             dst_nodata=np.nan,
             resampling=Resampling.average if step_m > raster.res[0] else Resampling.bilinear,
@@ -149,8 +150,8 @@ def elevations(path: Path, points: NDArray[np.float64]) -> NDArray[np.float64]:
     ndarray, shape (n,)
     """
     with rasterio.open(path) as raster:
-        col, row = ~raster.transform * (points[:, 0], points[:, 1])
-        col, row = np.asarray(col) - 0.5, np.asarray(row) - 0.5
+        col, row = _cells(raster, points[:, 0], points[:, 1])
+        col, row = col - 0.5, row - 0.5
         left, top = int(np.floor(col.min())) - 1, int(np.floor(row.min())) - 1
         width = int(np.ceil(col.max())) - left + 2
         height = int(np.ceil(row.max())) - top + 2
@@ -215,9 +216,17 @@ def _pixels(
     knots = np.linspace(0.0, count - 1.0, 9)
     x, y = west + (knots - margin_px + 0.5) * px, north - (knots - margin_px + 0.5) * px
     easting, northing = _to_map(raster.crs.to_wkt()).transform(*np.meshgrid(x, y))
-    col, row = ~raster.transform * (easting, northing)
+    col, row = _cells(raster, easting, northing)
     between = np.array([np.interp(np.arange(count), knots, unit) for unit in np.eye(9)]).T
     return between @ col @ between.T, between @ row @ between.T
+
+
+def _cells(
+    raster: rasterio.DatasetReader, easting: NDArray[np.float64], northing: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Column and row of map positions in a north-up raster, counted from its corner."""
+    transform = raster.transform
+    return (easting - transform.c) / transform.a, (northing - transform.f) / transform.e
 
 
 def _elevation(

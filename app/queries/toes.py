@@ -50,7 +50,7 @@ def outline(toe: Toe) -> Outline:
 def drawn_by(toes: list[Toe]) -> dict[UUID, str]:
     """Names of the people who drew toes."""
     query = select(User.id, User.name).where(User.id.in_({toe.created_by for toe in toes}))
-    return dict(db.session.execute(query).tuples().all())
+    return {user_id: name for user_id, name in db.session.execute(query)}
 
 
 def material_value(material_id: UUID | None, survey: Survey) -> MaterialValue | None:

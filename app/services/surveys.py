@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import warnings
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flask import current_app
@@ -17,6 +18,9 @@ from app.extensions import db
 from app.models import Site, Survey, SurveyKind, SurveyState
 from app.services import audit, measuring
 from app.services.toes import refuse_if_closed
+
+if TYPE_CHECKING:
+    import pyproj
 
 _NOWHERE: dict[str, Any] = {
     "epsg": 0,
@@ -92,7 +96,7 @@ def _place(_path: Path, _changed_ns: int, survey_id: UUID) -> dict[str, Any]:
     flat = surface.crs.sub_crs_list[0] if surface.crs.is_compound else surface.crs
     return {
         "epsg": flat.to_epsg() or surface.facts.get("epsg") or 0,
-        "crs_proj4": flat.to_proj4(),
+        "crs_proj4": _proj4(flat),
         "vertical_datum": str(surface.facts.get("vertical_datum") or "not stated"),
         "bounds": list(surface.bounds_m),
         "corners_lonlat": [list(to_globe.transform(*corner)) for corner in corners],
@@ -100,6 +104,13 @@ def _place(_path: Path, _changed_ns: int, survey_id: UUID) -> dict[str, Any]:
         "gsd_m": surface.facts.get("gsd_m"),
         "cell_size_m": surface.cell_size_m,
     }
+
+
+def _proj4(crs: pyproj.CRS) -> str:
+    with warnings.catch_warnings():
+        # A PROJ string has no name and no axes; the browser needs neither.
+        warnings.simplefilter("ignore", UserWarning)
+        return str(crs.to_proj4())
 
 
 def _origin_elevation_m(facts: dict[str, Any]) -> float | None:

@@ -29,6 +29,7 @@ class Browser(FlaskClient):
 
     def open(self, *args, **kwargs):
         """Send a request; afterwards the test reads rows anew."""
+        kwargs.setdefault("buffered", True)
         answer = Context().run(super().open, *args, **kwargs)
         if has_app_context():
             db.session.rollback()
