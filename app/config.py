@@ -34,6 +34,8 @@ class Config:
         Whether cookies are sent over TLS only.
     max_photo_mb : int
         Largest file that may be uploaded.
+    max_surface_mb : int
+        Largest finished surface or point cloud.
     max_survey_photos : int
     proxies : int
         How many proxies of ours stand in front; only they are believed about the client's address.
@@ -47,6 +49,7 @@ class Config:
     mail_url: str = ""
     is_https: bool = True
     max_photo_mb: int = 200
+    max_surface_mb: int = 20_000
     max_survey_photos: int = 5000
     proxies: int = 0
 
@@ -88,6 +91,7 @@ class Config:
             mail_url=environment.get("MAIL_URL", ""),
             is_https=urlsplit(required["PUBLIC_URL"]).scheme == "https",
             max_photo_mb=_whole(environment, "MAX_PHOTO_MB", cls.max_photo_mb),
+            max_surface_mb=_whole(environment, "MAX_SURFACE_MB", cls.max_surface_mb),
             max_survey_photos=_whole(environment, "MAX_SURVEY_PHOTOS", cls.max_survey_photos),
             proxies=_whole(environment, "PROXIES", cls.proxies, least=0),
         )

@@ -17,7 +17,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from reconstruction.errors import InputError
 from reconstruction.flight import judge_flight
-from reconstruction.metadata import read_metadata
+from reconstruction.metadata import Metadata, read_metadata
 from reconstruction.photo import Photo
 from reconstruction.positions import apply_positions
 from reconstruction.quality import PhotoQuality, measure_quality
@@ -40,6 +40,9 @@ _READERS: tuple[tuple[bytes, type[Image.Image]], ...] = (
     (b"II*\0", TiffImageFile),
     (b"MM\0*", TiffImageFile),
 )
+
+
+_TRUNCATED = "truncated: the end of the image is missing, copy it again"
 
 
 class _UnusableError(Exception):
@@ -184,6 +187,27 @@ def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a photo file says before its pixels are decoded."""
+
+    width_px: int
+    height_px: int
+    metadata: Metadata
+
+
+def read_header(path: Path) -> Header | str:
+    """Size and metadata of a photo file, or the reason why it cannot be used."""
+    try:
+        content = _content(path)
+        image = _open(content)
+        if isinstance(image, JpegImageFile) and not _jpeg_is_complete(content):
+            return _TRUNCATED
+        return Header(image.width, image.height, read_metadata(image))
+    except _UnusableError as error:
+        return str(error)
+
+
 def _inspect(shard: tuple[Path, str]) -> tuple[Photo, PhotoQuality] | str:
     """One photo with its quality, or the reason why the file is set aside."""
     folder, name = shard
@@ -259,7 +283,7 @@ def _decode(image: Image.Image, content: bytes) -> np.ndarray:
     """Grey pixels at half size or more, every byte of the image having been decoded."""
     if isinstance(image, JpegImageFile):
         if not _jpeg_is_complete(content):
-            raise _UnusableError("truncated: the end of the image is missing, copy it again")
+            raise _UnusableError(_TRUNCATED)
         image.draft("L", (image.width // 2, image.height // 2))
     try:
         image.load()

@@ -1,0 +1,42 @@
+"""Photos and other files of a survey."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from app.extensions import db
+from app.models import Photo
+
+
+def of_survey(survey_id: UUID) -> list[dict[str, Any]]:
+    """All files that arrived in full, by name, with their positions."""
+    query = select(
+        Photo.id,
+        Photo.name,
+        Photo.kind,
+        Photo.size,
+        Photo.facts,
+        func.ST_X(Photo.position).label("longitude"),
+        func.ST_Y(Photo.position).label("latitude"),
+    )
+    rows = db.session.execute(query.where(Photo.survey_id == survey_id).order_by(Photo.name))
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "kind": row.kind,
+            "size": row.size,
+            "facts": row.facts,
+            "position": None if row.longitude is None else [row.longitude, row.latitude],
+        }
+        for row in rows
+    ]
+
+
+def names(survey_id: UUID, kind: str) -> list[str]:
+    """Names of the files of a kind."""
+    query = select(Photo.name).where(Photo.survey_id == survey_id, Photo.kind == kind)
+    return list(db.session.scalars(query.order_by(Photo.name)))

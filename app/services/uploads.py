@@ -1,0 +1,334 @@
+"""Files on their way in: begun, continued after any interruption, checked, taken as photos.
+
+The bytes of an upload lie in one file and the row says how many of them are safe. Whatever a killed
+server or a dropped connection left behind that is cut off when the upload goes on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+from uuid import UUID
+
+from flask import current_app
+from geoalchemy2.shape import from_shape
+from shapely import Point
+from sqlalchemy import func, select
+
+from app.auth.actor import require_actor
+from app.config import Config
+from app.errors import AppError, Conflict, InvalidInput, NotFound, TooLarge
+from app.extensions import db
+from app.models import Photo, Survey, SurveyState, Upload
+from app.storage import Storage
+
+_EXPIRES = timedelta(days=7)
+_BLOCK_BYTES = 1 << 20
+# The row is told after this many bytes, so a killed server loses no more than these.
+_SAFE_EVERY_BYTES = 8 << 20
+_SURFACES = (".tif", ".tiff", ".las", ".laz")
+_CONTROL = (".txt", ".csv")
+_PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+_LONGEST_NAME = 120
+
+
+class BusyError(AppError):
+    """Another request is writing to the same upload."""
+
+    status = 423
+    title = "Upload in use"
+
+
+class WrongOffsetError(Conflict):
+    """The client goes on at another place than the server."""
+
+
+class WrongChecksumError(AppError):
+    """The bytes that arrived are not those that were sent."""
+
+    status = 460
+    title = "Checksum mismatch"
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """What a part of an upload must hash to."""
+
+    algorithm: str
+    digest: bytes
+
+
+def safe_name(name: str) -> str:
+    """A file name reduced to plain characters, without any folder.
+
+    Examples
+    --------
+    >>> safe_name("DCIM/DJI_0001.JPG"), safe_name("../../etc/pass wd;.jpg")
+    ('DJI_0001.JPG', 'pass wd_.jpg')
+    >>> safe_name("...")
+    'file'
+    """
+    base = re.split(r"[/\\]", name)[-1]
+    plain = re.sub(r"[^A-Za-z0-9 ._()+-]", "_", base).lstrip(". ").rstrip(". ")
+    stem, dot, suffix = plain.rpartition(".")
+    kept = stem[: _LONGEST_NAME - len(suffix) - 1] + dot + suffix[:10]
+    return kept[:_LONGEST_NAME] or "file"
+
+
+def begin(survey: Survey, name: str, length: int, sha256: str) -> Upload:
+    """Begin an upload.
+
+    Raises
+    ------
+    InvalidInput, TooLarge, Conflict
+        When the file is none that a survey takes, too large, or one too many, or when the survey
+        is being processed.
+    """
+    config: Config = current_app.extensions["cairn_config"]
+    if survey.state == SurveyState.PROCESSING:
+        raise Conflict("The survey is being processed.", "Cancel that, or make a new survey.")
+    kind = _kind(survey, safe_name(name))
+    limit_mb = config.max_photo_mb if kind != "surface" else config.max_surface_mb
+    if not 0 <= length <= limit_mb * 1_000_000:
+        raise TooLarge(
+            f"{name} has {length / 1e6:,.0f} MB; the limit is {limit_mb} MB.",
+            "Upload the photos as the camera wrote them.",
+        )
+    if length == 0:
+        raise InvalidInput(f"{name} is empty (0 bytes).", "Copy it from the card again.")
+    count = db.session.scalar(
+        select(func.count()).select_from(Photo).where(Photo.survey_id == survey.id)
+    )
+    if (count or 0) >= config.max_survey_photos:
+        raise TooLarge(
+            f"The survey has {count} photos, the most that one may have.", "Split the flight."
+        )
+    upload = Upload(
+        survey_id=survey.id,
+        name=safe_name(name),
+        length=length,
+        sha256=sha256.lower(),
+        created_by=require_actor().user.id,
+        expires_at=datetime.now(UTC) + _EXPIRES,
+    )
+    db.session.add(upload)
+    db.session.flush()
+    _storage().upload(upload.id).touch()
+    db.session.commit()
+    return upload
+
+
+def get(upload_id: UUID) -> Upload:
+    """An upload that is still open.
+
+    Raises
+    ------
+    NotFound
+        When it is complete, over or terminated.
+    """
+    upload = db.session.get(Upload, upload_id)
+    if upload is None or upload.expires_at < datetime.now(UTC):
+        raise NotFound("There is no such upload, or it is over.", "Begin it again.")
+    return upload
+
+
+def append(upload: Upload, offset: int, stream: IO[bytes], checksum: Checksum | None) -> int:
+    """Take the next bytes of an upload; returns how many there are now.
+
+    A complete upload is checked and becomes a photo.
+
+    Raises
+    ------
+    WrongOffsetError, BusyError, WrongChecksumError
+    InvalidInput
+        When the complete file is none that can be used; the upload is over then.
+    """
+    if offset != upload.offset:
+        raise WrongOffsetError(
+            f"The upload is at byte {upload.offset}, not {offset}.", "Ask where it is and go on."
+        )
+    with _locked(_storage().upload(upload.id)) as file:
+        received = _receive(upload, file, stream, checksum)
+        if received == upload.length:
+            _finish(upload)
+    return received
+
+
+def terminate(upload: Upload) -> None:
+    """Give an upload up."""
+    _storage().upload(upload.id).unlink(missing_ok=True)
+    db.session.delete(upload)
+    db.session.commit()
+
+
+def remove_expired() -> int:
+    """Remove uploads that nobody went on with; returns how many."""
+    over = list(db.session.scalars(select(Upload).where(Upload.expires_at < datetime.now(UTC))))
+    for upload in over:
+        terminate(upload)
+    return len(over)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        file = path.open("r+b")
+    except FileNotFoundError as error:
+        raise NotFound("The upload's bytes are gone.", "Begin it again.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(
+                "Another request is sending this file.", "Wait for it to end."
+            ) from error
+        yield file
+
+
+def _receive(upload: Upload, file: IO[bytes], stream: IO[bytes], checksum: Checksum | None) -> int:
+    start = upload.offset
+    file.truncate(start)
+    file.seek(start)
+    digest = None if checksum is None else hashlib.new(checksum.algorithm)
+    received = start
+    try:
+        while received < upload.length:
+            block = stream.read(min(_BLOCK_BYTES, upload.length - received))
+            if not block:
+                break
+            file.write(block)
+            received += len(block)
+            if digest is not None:
+                digest.update(block)
+            elif received - upload.offset >= _SAFE_EVERY_BYTES:
+                _make_safe(upload, file, received)
+    finally:
+        # A part with a checksum counts as a whole or not at all.
+        if digest is None:
+            _make_safe(upload, file, received)
+    if checksum is not None and digest is not None:
+        if digest.digest() != checksum.digest:
+            file.truncate(start)
+            raise WrongChecksumError("What arrived differs from what was sent.", "Send it again.")
+        _make_safe(upload, file, received)
+    return received
+
+
+def _make_safe(upload: Upload, file: IO[bytes], received: int) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    if received < upload.length:
+        # The last byte counts only once the file is taken: a client told that it is complete
+        # would never ask again.
+        upload.offset = received
+        db.session.commit()
+
+
+def _finish(upload: Upload) -> None:
+    """Check the complete file and take it into the survey; it is a photo, or it is gone."""
+    path = _storage().upload(upload.id)
+    survey = db.session.get_one(Survey, upload.survey_id)
+    try:
+        digest = _sha256(path)
+        if upload.sha256 and digest.hex() != upload.sha256:
+            raise InvalidInput(f"{upload.name} arrived damaged.", "Upload it again.")
+        _take_turns(survey.id)
+        if _has(survey.id, digest):
+            # The same photo twice is one photo.
+            terminate(upload)
+            return
+        kind = _kind(survey, upload.name)
+        facts, position = _inspect(path, upload.name) if kind == "photo" else ({}, None)
+    except InvalidInput:
+        terminate(upload)
+        raise
+    name = _free_name(survey.id, upload.name)
+    photo = Photo(
+        survey_id=survey.id,
+        name=name,
+        sha256=digest,
+        size=upload.length,
+        kind=kind,
+        facts=facts,
+        position=position,
+    )
+    db.session.add(photo)
+    db.session.delete(upload)
+    db.session.flush()
+    path.rename(_storage().photos(survey.id) / name)
+    db.session.commit()
+
+
+def _kind(survey: Survey, name: str) -> str:
+    suffix = Path(name).suffix.lower()
+    if survey.kind == "surface" and suffix in _SURFACES:
+        return "surface"
+    if suffix in _CONTROL:
+        return "control"
+    if survey.kind == "photos" and suffix in _PHOTOS:
+        return "photo"
+    raise InvalidInput(
+        f"{name} is no file that this survey takes.",
+        "Upload JPEG, PNG or TIFF photos and text files of control points; raw photos as JPEG."
+        if survey.kind == "photos"
+        else "Upload a GeoTIFF with elevations, or a LAS or LAZ point cloud.",
+    )
+
+
+def _inspect(path: Path, name: str) -> tuple[dict[str, Any], object | None]:
+    from reconstruction.images import read_header
+
+    found = read_header(path)
+    if isinstance(found, str):
+        raise InvalidInput(f"{name}: {found}.", "Copy it from the card again, or leave it out.")
+    facts = {
+        "width_px": found.width_px,
+        "height_px": found.height_px,
+        "captured_at": found.metadata.captured_at,
+        "camera": found.metadata.body,
+    }
+    place = found.metadata.position
+    if place is None or not (abs(place.latitude_deg) <= 90 and abs(place.longitude_deg) <= 180):
+        return facts, None
+    facts["receiver"] = place.source
+    return facts, from_shape(Point(place.longitude_deg, place.latitude_deg), srid=4326)
+
+
+def _take_turns(survey_id: UUID) -> None:
+    """Take files into a survey one after the other, until the transaction ends."""
+    db.session.execute(select(func.pg_advisory_xact_lock(survey_id.int & (2**63 - 1))))
+
+
+def _has(survey_id: UUID, digest: bytes) -> bool:
+    query = select(Photo.id).where(Photo.survey_id == survey_id, Photo.sha256 == digest)
+    return db.session.scalar(query) is not None
+
+
+def _free_name(survey_id: UUID, name: str) -> str:
+    """The name, numbered when another photo of the survey has it: cards count from 1 again."""
+    query = select(Photo.name).where(Photo.survey_id == survey_id)
+    taken = {taken.lower() for taken in db.session.scalars(query)}
+    stem, suffix = os.path.splitext(name)
+    candidate, number = name, 1
+    while candidate.lower() in taken:
+        number += 1
+        candidate = f"{stem}_{number}{suffix}"
+    return candidate
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _storage() -> Storage:
+    storage: Storage = current_app.extensions["cairn_storage"]
+    return storage
