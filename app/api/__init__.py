@@ -7,7 +7,7 @@ from flask import Blueprint
 
 def blueprints() -> tuple[Blueprint, ...]:
     """All parts of the API."""
-    from app.api import health, materials, openapi, surveys, toes, uploads
+    from app.api import health, materials, openapi, runs, surveys, toes, uploads
 
-    parts = (health, materials, openapi, surveys, toes, uploads)
+    parts = (health, materials, openapi, runs, surveys, toes, uploads)
     return tuple(part.blueprint for part in parts)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from app.errors import NotFound
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 class Storage:
@@ -35,6 +43,30 @@ class Storage:
     def products(self, survey_id: UUID) -> Path:
         """The survey folder that `reconstruction` writes."""
         return self._folder("surveys", str(survey_id), "products")
+
+    def workspace(self, survey_id: UUID) -> Path:
+        """Folder that the survey is processed in; finished stages stay in it for the next run."""
+        return self._folder("surveys", str(survey_id), "workspace")
+
+    def publish(self, survey_id: UUID, names: list[str]) -> None:
+        """Put products of the workspace in the place of the earlier ones, all at once.
+
+        Files are linked, not copied; where the file system cannot link, they are copied.
+        """
+        products, workspace = self.products(survey_id), self.workspace(survey_id)
+        fresh, old = products.with_name("products.new"), products.with_name("products.old")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        for name in names:
+            source = workspace / name
+            if source.is_dir():
+                shutil.copytree(source, fresh / name, copy_function=_link)
+            else:
+                _link(source, fresh / name)
+        shutil.rmtree(old, ignore_errors=True)
+        products.rename(old)
+        fresh.rename(products)
+        shutil.rmtree(old, ignore_errors=True)
 
     def product(self, survey_id: UUID, name: str) -> Path:
         """A file of a survey folder.

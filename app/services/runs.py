@@ -1,0 +1,272 @@
+"""Runs: started, carried on by whoever is alive, cancelled. The rows are the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+
+from app import queues
+from app.auth.actor import require_actor
+from app.errors import Conflict, InvalidInput, NotFound
+from app.extensions import db
+from app.models import Photo, Run, RunState, Site, StageRun, Survey, SurveyState
+from app.services import audit, webhooks
+from app.services.toes import refuse_if_closed
+
+PROCESS = "app.jobs.process"
+MAX_ATTEMPTS = 3
+# A worker says that it lives every few seconds; silent for longer, it is dead.
+_SILENT = timedelta(seconds=60)
+_OPEN = (RunState.QUEUED, RunState.RUNNING, RunState.CANCELLING)
+_QUALITIES = ("preview", "standard", "high")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What somebody chose for a run."""
+
+    quality: str = "standard"
+    engine: str = "colmap"
+    epsg: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {"quality": self.quality, "engine": self.engine, "epsg": self.epsg}
+
+
+def get(run_id: UUID) -> Run:
+    """A run that the request was let in to.
+
+    Raises
+    ------
+    NotFound
+        When its survey was deleted meanwhile.
+    """
+    run = db.session.get(Run, run_id)
+    if run is None:
+        raise NotFound("There is no such run.", "Check the address.")
+    return run
+
+
+def start(survey: Survey, choice: Choice) -> Run:
+    """Process a survey, again or for the first time; finished stages that still fit are kept.
+
+    Raises
+    ------
+    Conflict
+        When it is being processed already, or lies in a closed period.
+    InvalidInput
+        When there are too few photos, or there is no such quality.
+    """
+    refuse_if_closed(survey)
+    if choice.quality not in _QUALITIES:
+        raise InvalidInput(
+            f"There is no quality {choice.quality!r}.", f"Take {', '.join(_QUALITIES)}.", "quality"
+        )
+    # Two who press the button at once start one run.
+    db.session.execute(select(Survey.id).where(Survey.id == survey.id).with_for_update())
+    query = select(Run.id).where(Run.survey_id == survey.id, Run.state.in_(_OPEN))
+    if db.session.scalar(query) is not None:
+        raise Conflict("The survey is being processed already.", "Watch that run, or cancel it.")
+    count = _photo_count(survey)
+    if count < 3:
+        raise InvalidInput(
+            f"The survey has {count} photos; a surface needs at least 3 that overlap.",
+            "Upload the whole flight first.",
+        )
+    run = Run(
+        survey_id=survey.id,
+        options=choice.document(),
+        state=RunState.QUEUED,
+        created_by=require_actor().user.id,
+    )
+    survey.state = SurveyState.PROCESSING
+    db.session.add(run)
+    db.session.flush()
+    site = db.session.get_one(Site, survey.site_id)
+    audit.record(
+        "run.start",
+        survey.name,
+        organisation_id=site.organisation_id,
+        site_id=site.id,
+        run=str(run.id),
+        **choice.document(),
+    )
+    db.session.commit()
+    send(run)
+    return run
+
+
+def send(run: Run) -> None:
+    """Put a run into its queue, unless it is there."""
+    survey = db.session.get_one(Survey, run.survey_id)
+    queue = queues.survey_queue(_photo_count(survey))
+    queues.enqueue(queue, PROCESS, str(run.id), job_id=f"run-{run.id}-{run.attempts}")
+
+
+def cancel(run: Run) -> None:
+    """Ask a run to stop; what it finished stays and a later run goes on from there.
+
+    Raises
+    ------
+    Conflict
+        When it has ended.
+    """
+    query = update(Run).where(Run.id == run.id, Run.state.in_(_OPEN))
+    is_waiting = run.state == RunState.QUEUED
+    state = RunState.CANCELLED if is_waiting else RunState.CANCELLING
+    if not db.session.execute(query.values(state=state)).rowcount:
+        raise Conflict("The run has ended.", "Start another one.")
+    survey = db.session.get_one(Survey, run.survey_id)
+    if is_waiting:
+        _leave(survey)
+    site = db.session.get_one(Site, survey.site_id)
+    audit.record(
+        "run.cancel",
+        survey.name,
+        organisation_id=site.organisation_id,
+        site_id=site.id,
+        run=str(run.id),
+    )
+    db.session.commit()
+
+
+def claim(run_id: UUID, worker: str) -> Run | None:
+    """Take a run over for a worker; None where there is nothing to do any more."""
+    run = db.session.scalar(select(Run).where(Run.id == run_id).with_for_update())
+    now = datetime.now(UTC)
+    if run is None or run.state not in (RunState.QUEUED, RunState.RUNNING):
+        db.session.rollback()
+        return None
+    if run.state == RunState.RUNNING and run.heartbeat_at and run.heartbeat_at > now - _SILENT:
+        # The same job was delivered twice; the other worker lives.
+        db.session.rollback()
+        return None
+    run.state, run.worker, run.attempts = RunState.RUNNING, worker, run.attempts + 1
+    run.started_at = run.started_at or now
+    run.heartbeat_at, run.ended_at, run.failure = now, None, {}
+    db.session.commit()
+    return run
+
+
+def beat(run_id: UUID, stage: str, fraction: float, message: str) -> bool:
+    """Note how far a run is; returns whether it should go on."""
+    now = datetime.now(UTC)
+    state = db.session.scalar(
+        update(Run)
+        .where(Run.id == run_id, Run.state.in_((RunState.RUNNING, RunState.CANCELLING)))
+        .values(heartbeat_at=now, stage=stage, fraction=fraction, message=message[:500])
+        .returning(Run.state)
+    )
+    if state is not None and stage:
+        _note_stage(run_id, stage, message, now)
+    db.session.commit()
+    return state == RunState.RUNNING
+
+
+def finish(run_id: UUID, facts: dict[str, Any], verdict: dict[str, Any]) -> None:
+    """Note that the products of a survey are there."""
+    run = get(run_id)
+    now = datetime.now(UTC)
+    run.state, run.fraction, run.stage, run.message = RunState.DONE, 1.0, "", "done"
+    run.ended_at = now
+    for stage in run.stages:
+        stage.state, stage.fraction, stage.ended_at = "done", 1.0, stage.ended_at or now
+    for timing in facts.get("stages", []):
+        row = next((stage for stage in run.stages if stage.name == timing["stage"]), None)
+        if row is not None:
+            row.cpu_s = timing.get("cpu_seconds") or 0.0
+    survey = db.session.get_one(Survey, run.survey_id)
+    survey.state, survey.facts, survey.verdict = SurveyState.READY, facts, verdict
+    site = db.session.get_one(Site, survey.site_id)
+    if not site.epsg:
+        site.epsg = int(facts.get("epsg") or 0)
+    _tell(survey, site, "survey.ready", {})
+    db.session.commit()
+
+
+def fail(run_id: UUID, failure: dict[str, Any], state: RunState = RunState.FAILED) -> None:
+    """Note that a run ended without products, and why."""
+    run = get(run_id)
+    run.state, run.failure, run.ended_at = state, failure, datetime.now(UTC)
+    for stage in run.stages:
+        if stage.state == "running":
+            stage.state, stage.ended_at = str(state), run.ended_at
+    survey = db.session.get_one(Survey, run.survey_id)
+    _leave(survey)
+    if state == RunState.FAILED:
+        if survey.state != SurveyState.READY:
+            survey.state = SurveyState.FAILED
+        _tell(survey, db.session.get_one(Site, survey.site_id), "survey.failed", failure)
+    db.session.commit()
+
+
+def rescue() -> int:
+    """Send runs again whose worker fell silent or whose queue was emptied; returns how many."""
+    now = datetime.now(UTC)
+    silent = now - _SILENT
+    query = select(Run).where(Run.state.in_(_OPEN)).with_for_update(skip_locked=True)
+    sent = 0
+    for run in db.session.scalars(query).all():
+        is_silent = run.heartbeat_at is not None and run.heartbeat_at < silent
+        if run.state == RunState.CANCELLING and is_silent:
+            fail(run.id, {}, RunState.CANCELLED)
+        elif run.state == RunState.RUNNING and is_silent:
+            sent += _again(run)
+        elif run.state == RunState.QUEUED:
+            send(run)
+            sent += 1
+    db.session.commit()
+    return sent
+
+
+def _again(run: Run) -> int:
+    if run.attempts >= MAX_ATTEMPTS:
+        where = f"the stage {run.stage}" if run.stage else "the beginning"
+        reason = f"The worker died {run.attempts} times, last in {where}."
+        remedy = "It may lack memory: use a worker with more, or a lower quality."
+        fail(run.id, {"reason": reason, "remedy": remedy})
+        return 0
+    run.state = RunState.QUEUED
+    db.session.flush()
+    send(run)
+    return 1
+
+
+def plan(run_id: UUID, stages: list[str]) -> None:
+    """Note which stages a run will go through."""
+    known = set(db.session.scalars(select(StageRun.name).where(StageRun.run_id == run_id)))
+    for position, name in enumerate(stages):
+        if name not in known:
+            row = StageRun(run_id=run_id, position=position, name=name, state="waiting")
+            db.session.add(row)
+    db.session.commit()
+
+
+def _note_stage(run_id: UUID, name: str, message: str, now: datetime) -> None:
+    query = select(StageRun).where(StageRun.run_id == run_id)
+    for row in db.session.scalars(query):
+        if row.name == name:
+            row.state, row.message = "running", message[:500]
+            row.started_at = row.started_at or now
+        elif row.state == "running":
+            row.state, row.fraction, row.ended_at = "done", 1.0, now
+
+
+def _leave(survey: Survey) -> None:
+    """Back to what the survey was before the run."""
+    survey.state = SurveyState.READY if survey.facts else SurveyState.COLLECTING
+
+
+def _photo_count(survey: Survey) -> int:
+    query = select(func.count()).select_from(Photo)
+    return db.session.scalar(query.where(Photo.survey_id == survey.id, Photo.kind == "photo")) or 0
+
+
+def _tell(survey: Survey, site: Site, event: str, more: dict[str, Any]) -> None:
+    facts = {"site": str(site.id), "survey": str(survey.id), "flown_on": str(survey.flown_on)}
+    webhooks.announce(site.organisation_id, event, facts | more)

@@ -1,0 +1,96 @@
+"""``python -m app.worker``: a worker that registers itself and does what the queues hold."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import platform
+import socket
+import sys
+import threading
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from flask import Flask
+from rq import Worker
+from sqlalchemy.dialects.postgresql import insert
+
+from app import core, queues
+from app.config import Config
+from app.extensions import db, redis
+from app.models import WorkerNode
+from app.services import runs, uploads
+
+_log = logging.getLogger(__name__)
+_BEAT_S = 5.0
+_TOOLS = ("cairn", "rq", "numpy", "opencv-python-headless")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Work until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m app.worker", description=__doc__)
+    parser.add_argument("--queues", nargs="+", choices=queues.ALL, default=list(queues.ALL))
+    parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    app = core(Config.from_environment(os.environ))
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    ended = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(app, name, chosen.queues, ended), daemon=True)
+    keeper.start()
+    with app.app_context():
+        worker = Worker(chosen.queues, name=name, connection=redis())
+        worker.work(burst=chosen.burst, logging_level="WARNING")
+    ended.set()
+    keeper.join()
+    return 0
+
+
+def _keep(app: Flask, name: str, names: list[str], ended: threading.Event) -> None:
+    """Say that this worker lives, and look after work that others left behind."""
+    started_at = datetime.now(UTC)
+    while True:
+        try:
+            with app.app_context():
+                _register(name, names, started_at)
+                runs.rescue()
+                uploads.remove_expired()
+        except Exception:
+            # A database or queue that restarts is back at the next beat.
+            _log.exception("the worker could not report itself")
+        if ended.wait(_BEAT_S):
+            break
+    with app.app_context():
+        db.session.execute(db.delete(WorkerNode).where(WorkerNode.name == name))
+        db.session.commit()
+
+
+def _register(name: str, names: list[str], started_at: datetime) -> None:
+    job = _job(name)
+    facts = {
+        "name": name,
+        "host": socket.gethostname(),
+        "architecture": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "queues": names,
+        "versions": {"python": platform.python_version()} | {t: version(t) for t in _TOOLS},
+        "job": job,
+        "started_at": started_at,
+        "heartbeat_at": datetime.now(UTC),
+    }
+    statement = insert(WorkerNode).values(facts)
+    later = {key: facts[key] for key in ("job", "heartbeat_at")}
+    db.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=later))
+    db.session.commit()
+
+
+def _job(name: str) -> str:
+    found = Worker.find_by_key(f"{Worker.redis_worker_namespace_prefix}{name}", redis())
+    job = None if found is None else found.get_current_job()
+    return "" if job is None else f"{job.func_name} {' '.join(str(a) for a in job.args)}"[:300]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
