@@ -1,0 +1,176 @@
+"""Runs on real workers: watched, killed, cancelled, resumed; the queue is emptied under them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.extensions import db, redis
+from app.models import Photo, Run, RunState, StageRun, Survey, SurveyState, WorkerNode
+from app.services import runs
+from tests.app import live
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def flight(tmp_path_factory):
+    """A small rendered flight."""
+    folder = tmp_path_factory.mktemp("flight")
+    command = [sys.executable, "-m", "reconstruction.synthetic", folder, "--size", "small"]
+    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def survey(app, people, flight):
+    """A survey whose photos have arrived."""
+    row = Survey(site_id=people["site"].id, name="Week 47", flown_on=sa.func.current_date())
+    db.session.add(row)
+    db.session.commit()
+    folder = app.extensions["cairn_storage"].photos(row.id)
+    for number, path in enumerate(sorted((flight / "images").glob("*.JPG"))):
+        shutil.copy(path, folder)
+        digest = number.to_bytes(32, "big")
+        values = {"name": path.name, "sha256": digest, "size": path.stat().st_size}
+        db.session.add(Photo(survey_id=row.id, **values))
+    db.session.commit()
+    return row
+
+
+@pytest.fixture
+def environment(app, services):
+    """Of workers beside the test."""
+    return live.environment(*services, app.extensions["cairn_storage"].root, 80)
+
+
+def start(client, survey, quality="preview"):
+    answer = client.post(f"/api/v1/surveys/{survey.id}/runs", json={"quality": quality})
+    assert answer.status_code == 201, answer.text
+    return answer.json["id"]
+
+
+def state_of(run_id):
+    db.session.rollback()
+    return db.session.get(Run, run_id)
+
+
+def wait_for(condition, seconds):
+    """Wait until something is so."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it took too long"
+        time.sleep(0.1)
+
+
+def age_heartbeat(run_id):
+    """Let a minute of silence pass."""
+    then = datetime.now(UTC) - timedelta(minutes=2)
+    db.session.execute(sa.update(Run).where(Run.id == run_id).values(heartbeat_at=then))
+    db.session.commit()
+
+
+def test_a_killed_worker_is_noticed_and_the_run_resumes(
+    app, client_of, survey, environment, tmp_path
+):
+    client = client_of("surveyor")
+    run_id = start(client, survey)
+    first = live.worker(environment, tmp_path / "first")
+    wait_for(lambda: db.session.scalar(sa.select(sa.func.count()).select_from(WorkerNode)), 30)
+    wait_for(lambda: state_of(run_id).stage not in ("", "images", "pairs", "features"), 90)
+    kill_family(first)
+    finished = {path.name for path in (workspace(app, survey) / "work").iterdir()}
+    assert "features" in finished
+    age_heartbeat(run_id)
+    with live.running(live.worker(environment, tmp_path / "second")):
+        wait_for(lambda: state_of(run_id).state == RunState.DONE, 180)
+    run = state_of(run_id)
+    assert run.attempts == 2
+    log = (app.extensions["cairn_storage"].products(survey.id) / "log.jsonl").read_text()
+    events = [json.loads(line) for line in log.splitlines()]
+    assert {"stage": "features", "event": "resumed"}.items() <= next(
+        event for event in events if event["event"] == "resumed" and event["stage"] == "features"
+    ).items()
+    row = db.session.get(Survey, survey.id)
+    assert (row.state, row.facts["registered_count"]) == (SurveyState.READY, 12)
+    states = db.session.scalars(sa.select(StageRun.state).where(StageRun.run_id == run_id)).all()
+    assert set(states) == {"done"}
+    facts = client.get(f"/api/v1/surveys/{survey.id}").json
+    assert facts["model_url"].endswith("model/tileset.json")
+    assert client.get(facts["model_url"]).status_code == 200
+    events = client.get(f"/api/v1/runs/{run_id}/events").text
+    assert '"state": "done"' in events
+
+
+def test_a_running_run_is_cancelled_and_another_goes_on_from_there(
+    app, client_of, survey, environment, tmp_path
+):
+    client = client_of("surveyor")
+    run_id = start(client, survey)
+    assert client.post(f"/api/v1/surveys/{survey.id}/runs", json={}).status_code == 409
+    with live.running(live.worker(environment, tmp_path / "log")):
+        wait_for(lambda: state_of(run_id).stage not in ("", "images", "pairs", "features"), 90)
+        assert client.post(f"/api/v1/runs/{run_id}/cancel").json["state"] == "cancelling"
+        wait_for(lambda: state_of(run_id).state == RunState.CANCELLED, 60)
+    assert db.session.get(Survey, survey.id).state == SurveyState.COLLECTING
+    assert (workspace(app, survey) / "work" / "features" / "manifest.json").is_file()
+    assert client.post(f"/api/v1/runs/{run_id}/cancel").status_code == 409
+
+
+def test_an_emptied_queue_is_filled_again_from_the_rows(client_of, survey):
+    run_id = start(client_of("surveyor"), survey)
+    redis().flushall()
+    assert runs.rescue() == 1
+    jobs = redis().lrange("rq:queue:survey", 0, -1)
+    assert jobs == [f"run-{run_id}-0".encode()]
+    # Sent once, however often somebody looks after it.
+    runs.rescue()
+    assert len(redis().lrange("rq:queue:survey", 0, -1)) == 1
+
+
+def test_a_run_whose_workers_keep_dying_fails_with_a_remedy(client_of, survey):
+    run_id = start(client_of("surveyor"), survey)
+    values = {"state": RunState.RUNNING, "attempts": 3, "stage": "dense"}
+    db.session.execute(sa.update(Run).where(Run.id == run_id).values(values))
+    age_heartbeat(run_id)
+    runs.rescue()
+    run = state_of(run_id)
+    assert run.state == RunState.FAILED
+    assert "died 3 times, last in the stage dense" in run.failure["reason"]
+    assert db.session.get(Survey, survey.id).state == SurveyState.FAILED
+
+
+def test_a_job_that_is_delivered_twice_is_done_once(client_of, survey):
+    run_id = start(client_of("surveyor"), survey)
+    assert runs.claim(state_of(run_id).id, "first") is not None
+    assert runs.claim(state_of(run_id).id, "second") is None
+
+
+def test_too_few_photos_are_refused_at_once(app, client_of, people):
+    row = Survey(site_id=people["site"].id, name="Empty", flown_on=sa.func.current_date())
+    db.session.add(row)
+    db.session.commit()
+    answer = client_of("surveyor").post(f"/api/v1/surveys/{row.id}/runs", json={})
+    assert answer.status_code == 422
+    assert "0 photos" in answer.json["detail"]
+
+
+def workspace(app, survey):
+    return app.extensions["cairn_storage"].workspace(survey.id)
+
+
+def kill_family(process):
+    """Kill a worker with the child that does the job, which leads a group of its own."""
+    command = ["ps", "-o", "pid=", "--ppid", str(process.process.pid)]
+    children = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    process.kill()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
