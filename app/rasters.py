@@ -27,6 +27,7 @@ _HALF_M = 20037508.342789244
 _EXAGGERATION = 2.0
 # Slopes at a tile's edge are those of its neighbour.
 _MARGIN_PX = 1
+_OVERVIEW_PX = 800
 # Low to high, as red, green, blue: a ramp of even lightness steps.
 _RAMP = np.array(
     [
@@ -122,6 +123,21 @@ def _elevation_span(path: Path, _changed_ns: int) -> tuple[float, float]:
         return (0.0, 1.0)
     low, high = np.percentile(values, [1.0, 99.0])
     return float(low), float(high)
+
+
+def overview(path: Path) -> bytes:
+    """A whole orthomosaic, or the relief of a whole surface, as a small picture."""
+    with rasterio.open(path) as raster:
+        scale = max(raster.width, raster.height) / _OVERVIEW_PX
+        shape = (raster.count, round(raster.height / scale), round(raster.width / scale))
+        values = raster.read(out_shape=shape, masked=raster.count == 1)
+        step_m = raster.res[0] * scale
+    if len(values) >= 3:
+        alpha = values[3:4] if len(values) > 3 else np.full_like(values[:1], 255)
+        return _webp(np.moveaxis(np.concatenate([values[:3], alpha]), 0, -1).astype(np.uint8))
+    shade = _shade(values[0].astype(np.float64).filled(np.nan), step_m)
+    grey = np.nan_to_num(255.0 * shade)
+    return _webp(np.dstack([grey, grey, grey, 255.0 * np.isfinite(shade)]).astype(np.uint8))
 
 
 def field(path: Path, bounds: tuple[float, float, float, float], cells: int) -> Field:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Flask, request
+from flask import Flask, g, request
 from flask_babel import format_date, format_datetime, format_decimal
 
 from app.assets import Assets
 from app.auth.actor import current_actor
+from app.models import Site
+from app.units import Units
 
 _LOCALES = ("en", "en_GB", "en_US", "de", "fr", "es", "it", "nl", "pl", "pt", "sv")
 _DIST = Path(__file__).parent / "static" / "dist"
@@ -27,10 +29,24 @@ def install(app: Flask) -> None:
     """Give the templates of an application their helpers."""
     assets = Assets(_DIST, "/static/dist/")
     app.jinja_env.filters.update(
-        number=number, plus_minus=plus_minus, date=format_date, moment=format_datetime
+        number=number,
+        plus_minus=plus_minus,
+        volume=volume,
+        date=format_date,
+        moment=format_datetime,
+        size=size,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.context_processor(lambda: {"actor": current_actor(), "assets": assets, "locale": locale()})
+    app.jinja_env.globals["has_page"] = lambda endpoint: endpoint in app.view_functions
+    app.context_processor(
+        lambda: {
+            "actor": current_actor(),
+            "assets": assets,
+            "locale": locale(),
+            "site": g.get("site"),
+            "role": g.get("role"),
+        }
+    )
 
 
 def number(value: float | None, digits: int = 0) -> str:
@@ -44,6 +60,20 @@ def number(value: float | None, digits: int = 0) -> str:
 def plus_minus(u95: float | None, digits: int = 0) -> str:
     """Half the width of a 95 % interval, with its sign."""
     return "" if u95 is None else f"± {number(u95, digits)}"
+
+
+def volume(value_m3: float | None, site: Site) -> str:
+    """A volume in the units of a site."""
+    units = Units.of(site)
+    return "–" if value_m3 is None else f"{number(value_m3 * units.per_m3)} {units.volume}"
+
+
+def size(count: float) -> str:
+    """A number of bytes for people."""
+    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= bytes_:
+            return f"{number(count / bytes_, 1)} {unit}"
+    return f"{number(count)} bytes"
 
 
 def _pattern(digits: int) -> str:

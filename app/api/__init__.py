@@ -7,7 +7,7 @@ from flask import Blueprint
 
 def blueprints() -> tuple[Blueprint, ...]:
     """All parts of the API."""
-    from app.api import health, materials, openapi, runs, surveys, toes, uploads
+    from app.api import health, materials, openapi, runs, sites, surveys, toes, uploads, verdicts
 
-    parts = (health, materials, openapi, runs, surveys, toes, uploads)
+    parts = (health, materials, openapi, runs, sites, surveys, toes, uploads, verdicts)
     return tuple(part.blueprint for part in parts)

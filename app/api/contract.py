@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from app.errors import Conflict, InvalidInput
 
 View = TypeVar("View", bound=Callable[..., Any])
+Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
 class Shape(BaseModel):
@@ -75,9 +76,9 @@ def contract(
         @wraps(view)
         def checked(**arguments: Any) -> ResponseReturnValue:
             if body is not None:
-                arguments["body"] = _parsed(body, _json())
+                arguments["body"] = parsed(body, _json())
             if query is not None:
-                arguments["query"] = _parsed(query, request.args.to_dict())
+                arguments["query"] = parsed(query, request.args.to_dict())
             return _answer(view(**arguments), adapter, status)
 
         checked.contract = terms  # type: ignore[attr-defined]
@@ -113,7 +114,14 @@ def _json() -> Any:
     return body
 
 
-def _parsed(shape: type[BaseModel], values: Any) -> BaseModel:
+def parsed(shape: type[Parsed], values: Any) -> Parsed:
+    """Values as a shape.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the first value that does not fit.
+    """
     try:
         return shape.model_validate(values)
     except ValidationError as error:

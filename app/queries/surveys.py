@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 
 from app.errors import NotFound
 from app.extensions import db
-from app.models import Survey, SurveyState
+from app.models import Measurement, Survey, SurveyState, Toe
 
 _NEWEST = (Survey.flown_on.desc(), Survey.created_at.desc())
 
@@ -34,6 +35,31 @@ def of_site(site_id: UUID) -> list[Survey]:
     return list(
         db.session.scalars(query.order_by(Survey.flown_on.desc(), Survey.created_at.desc()))
     )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A survey with how many piles it has and what they hold together."""
+
+    survey: Survey
+    piles: int
+    net_m3: float
+
+
+def with_totals(site_id: UUID) -> list[Summary]:
+    """All surveys, the newest first, with their piles."""
+    query = (
+        select(Survey, func.count(Measurement.id), func.coalesce(func.sum(Measurement.net_m3), 0.0))
+        .outerjoin(
+            Toe,
+            and_(Toe.survey_id == Survey.id, Toe.superseded_at.is_(None), Toe.is_confirmed),
+        )
+        .outerjoin(Measurement, Measurement.toe_id == Toe.id)
+        .where(Survey.site_id == site_id)
+        .group_by(Survey.id)
+        .order_by(*_NEWEST)
+    )
+    return [Summary(survey, piles, net_m3) for survey, piles, net_m3 in db.session.execute(query)]
 
 
 def previous(survey: Survey) -> Survey | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import warnings
 from datetime import date
 from functools import lru_cache
@@ -10,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flask import current_app
+from flask import Response, current_app, send_file
 
+from app import rasters
 from app.auth.actor import require_actor
 from app.errors import InvalidInput
 from app.extensions import db
@@ -75,6 +78,29 @@ def remove(survey: Survey) -> None:
     db.session.commit()
     # Rows first: files without a row do no harm, a row without files would.
     current_app.extensions["cairn_storage"].remove_survey(survey_id)
+
+
+def picture(survey_id: UUID) -> Response:
+    """A small picture of a survey, the orthomosaic where there is one, else its relief.
+
+    Raises
+    ------
+    NotFound
+        When there is no product yet.
+    """
+    storage = current_app.extensions["cairn_storage"]
+    folder = storage.products(survey_id)
+    name = "orthomosaic.tif" if (folder / "orthomosaic.tif").is_file() else "dsm.tif"
+    path = storage.product(survey_id, name)
+    small = folder / f"picture-{path.stat().st_mtime_ns}.webp"
+    if not small.is_file():
+        # Written beside and renamed: another request may be making it, too.
+        partial = small.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        partial.write_bytes(rasters.overview(path))
+        partial.rename(small)
+    answer = send_file(small, conditional=True, max_age=300)
+    answer.cache_control.private = True
+    return answer
 
 
 def place(survey: Survey) -> dict[str, Any]:

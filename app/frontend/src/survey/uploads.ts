@@ -1,0 +1,134 @@
+/** Uploads of many files: a few at once, each continued after any interruption. */
+
+import * as tus from "tus-js-client";
+import type { SurveyApi } from "./survey_api";
+
+/** Browsers open six connections to a host; the page needs some, too. */
+const AT_ONCE = 3;
+const PART_BYTES = 8 * 1024 * 1024;
+const RETRIES_MS = [0, 1000, 3000, 5000, 10000, 30000, 60000];
+
+export class Uploads {
+  private readonly waiting: File[] = [];
+  private readonly sent = new Map<File, number>();
+  private running = 0;
+  private done = 0;
+  private failed = 0;
+  private readonly state: HTMLElement;
+  private readonly bar: HTMLProgressElement;
+  private readonly text: HTMLElement;
+  private readonly errors: HTMLElement;
+
+  constructor(
+    element: HTMLElement,
+    input: HTMLInputElement,
+    private readonly api: SurveyApi,
+    private readonly arrived: () => void,
+    private readonly finished: () => void,
+  ) {
+    this.state = element.querySelector<HTMLElement>(".upload-state")!;
+    this.bar = this.state.querySelector("progress")!;
+    this.text = this.state.querySelector("p")!;
+    this.errors = this.state.querySelector("ul")!;
+    const drop = element.querySelector<HTMLElement>(".drop")!;
+    input.addEventListener("change", () => {
+      this.add(Array.from(input.files ?? []));
+      input.value = "";
+    });
+    for (const kind of ["dragenter", "dragover"]) {
+      drop.addEventListener(kind, (event) => {
+        event.preventDefault();
+        drop.classList.add("over");
+      });
+    }
+    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+    drop.addEventListener("drop", (event) => {
+      event.preventDefault();
+      drop.classList.remove("over");
+      this.add(Array.from(event.dataTransfer?.files ?? []));
+    });
+    window.addEventListener("beforeunload", (event) => {
+      if (this.running) event.preventDefault();
+    });
+  }
+
+  private add(files: File[]): void {
+    for (const file of files) {
+      this.sent.set(file, 0);
+      this.waiting.push(file);
+    }
+    this.state.hidden = false;
+    this.next();
+  }
+
+  private next(): void {
+    while (this.running < AT_ONCE && this.waiting.length) void this.send(this.waiting.shift()!);
+    this.show();
+    if (!this.running && !this.waiting.length && this.done) this.finished();
+  }
+
+  private async send(file: File): Promise<void> {
+    this.running += 1;
+    await new Promise<void>((resolve) => {
+      const upload = new tus.Upload(file, {
+        endpoint: this.api.uploads,
+        headers: this.api.headers,
+        chunkSize: PART_BYTES,
+        retryDelays: RETRIES_MS,
+        removeFingerprintOnSuccess: true,
+        metadata: { filename: file.name, filetype: file.type },
+        fingerprint: (item) =>
+          Promise.resolve(`cairn-${this.api.survey}-${(item as File).name}-${file.size}-${file.lastModified}`),
+        onProgress: (bytes) => {
+          this.sent.set(file, bytes);
+          this.show();
+        },
+        // A refusal will not become an acceptance by being asked again.
+        onShouldRetry: (error) => {
+          const status = error.originalResponse?.getStatus() ?? 0;
+          return status === 0 || status === 409 || status === 423 || status >= 500;
+        },
+        onSuccess: () => {
+          this.sent.set(file, file.size);
+          this.done += 1;
+          this.arrived();
+          resolve();
+        },
+        onError: (error) => {
+          this.failed += 1;
+          this.sent.set(file, file.size);
+          const item = document.createElement("li");
+          item.textContent = `${file.name}: ${reasonOf(error)}`;
+          this.errors.append(item);
+          resolve();
+        },
+      });
+      void upload.findPreviousUploads().then((previous) => {
+        if (previous[0]) upload.resumeFromPreviousUpload(previous[0]);
+        upload.start();
+      });
+    });
+    this.running -= 1;
+    this.next();
+  }
+
+  private show(): void {
+    const total = [...this.sent.keys()].reduce((sum, file) => sum + file.size, 0);
+    const sent = [...this.sent.values()].reduce((sum, bytes) => sum + bytes, 0);
+    this.bar.value = total ? sent / total : 0;
+    const failed = this.failed ? `, ${this.failed} not taken` : "";
+    const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
+    this.text.textContent = `${this.done} of ${this.sent.size} files${failed} · ${megabytes(sent)} of ${megabytes(total)} MB`;
+  }
+}
+
+/** The words of the server's problem document, where it sent one. */
+function reasonOf(error: Error | tus.DetailedError): string {
+  const body = "originalResponse" in error ? error.originalResponse?.getBody() : undefined;
+  try {
+    const problem = JSON.parse(body ?? "") as { detail?: string };
+    return problem.detail ?? error.message;
+  } catch {
+    return "the server could not be reached; choose the file again to go on";
+  }
+}

@@ -1,0 +1,37 @@
+"""People of an organisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import and_, select
+
+from app.extensions import db
+from app.models import Site, SiteMember, User
+
+
+@dataclass(frozen=True)
+class Member:
+    """A person and their role on a site; 0 is none."""
+
+    user: User
+    role: int
+
+
+def of_organisation(organisation_id: UUID) -> list[User]:
+    """Everybody, by name."""
+    query = select(User).where(User.organisation_id == organisation_id).order_by(User.name)
+    return list(db.session.scalars(query))
+
+
+def roles_on(site: Site) -> list[Member]:
+    """Everybody of the organisation with the role on a site."""
+    joined = and_(SiteMember.user_id == User.id, SiteMember.site_id == site.id)
+    query = (
+        select(User, SiteMember.role)
+        .outerjoin(SiteMember, joined)
+        .where(User.organisation_id == site.organisation_id, User.is_active)
+        .order_by(User.name)
+    )
+    return [Member(user, role or 0) for user, role in db.session.execute(query)]
