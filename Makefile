@@ -1,8 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench picture lock clean
+.PHONY: help setup run demo test check bench picture lock clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
+PAGES := app/static/dist/manifest.json
+FRONTEND := app/frontend
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 18
@@ -13,12 +15,23 @@ $(READY): requirements.lock pyproject.toml scripts/setup.sh
 	bash scripts/setup.sh
 	@touch $@
 
+$(FRONTEND)/node_modules/.ready: $(FRONTEND)/package.json $(FRONTEND)/package-lock.json
+	cd $(FRONTEND) && npm ci --silent
+	@touch $@
+
+$(PAGES): $(FRONTEND)/node_modules/.ready $(shell find $(FRONTEND)/src $(FRONTEND)/vite.config.ts -type f)
+	cd $(FRONTEND) && npm run --silent build
+
+run: $(READY) $(PAGES) ## Start the web application with the demo quarry on http://127.0.0.1:8000
+	$(PYTHON) -m scripts.run
+
 demo: $(READY) ## Render the demo quarry, reconstruct it, measure its piles, compare with the truth
 	$(PYTHON) -m scripts.demo
 
 test: check ## The whole gate, as in CI
 
-check: $(READY)
+check: $(READY) $(PAGES)
+	cd $(FRONTEND) && npm run --silent check && npm run --silent test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy

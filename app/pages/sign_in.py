@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.auth import policy
 from app.auth.actor import current_actor
+from app.config import Config
 from app.errors import InvalidInput
-from app.extensions import limiter
-from app.services import accounts
+from app.extensions import db, limiter
+from app.services import accounts, mail
 
 blueprint = Blueprint("sign_in", __name__)
 
@@ -50,6 +51,53 @@ def end() -> ResponseReturnValue:
     """Sign out on this browser."""
     accounts.sign_out()
     return redirect(url_for("sign_in.form"))
+
+
+@blueprint.get("/password")
+@policy.anybody
+def forgotten() -> ResponseReturnValue:
+    """Show the form that asks for a new password."""
+    return render_template("account/forgotten.html", is_sent=False)
+
+
+@blueprint.post("/password")
+@policy.anybody
+@limiter.limit("5 per 15 minutes")
+def send() -> ResponseReturnValue:
+    """Mail a link; the answer does not tell whether there is such an account."""
+    asked = accounts.ask_for_password(request.form.get("email", ""))
+    if asked is not None:
+        user, secret = asked
+        mail.send_link(user.email, "A new password for Cairn", _link(secret))
+    return render_template("account/forgotten.html", is_sent=True)
+
+
+@blueprint.get("/welcome/<secret>")
+@policy.anybody
+def welcome(secret: str) -> ResponseReturnValue:
+    """Show the form behind a link: join, or take a new password."""
+    invitation = accounts.find_invitation(secret)
+    return render_template("account/welcome.html", invitation=invitation, error=None)
+
+
+@blueprint.post("/welcome/<secret>")
+@policy.anybody
+@limiter.limit("20 per 15 minutes")
+def accept(secret: str) -> ResponseReturnValue:
+    """Use a link."""
+    try:
+        accounts.accept(secret, request.form.get("name", ""), request.form.get("password", ""))
+    except InvalidInput as error:
+        db.session.rollback()
+        invitation = accounts.find_invitation(secret)
+        page = render_template("account/welcome.html", invitation=invitation, error=error)
+        return page, error.status
+    return redirect(url_for("home.overview"))
+
+
+def _link(secret: str) -> str:
+    config: Config = current_app.extensions["cairn_config"]
+    return config.public_url + url_for("sign_in.welcome", secret=secret)
 
 
 def _to() -> str:

@@ -34,7 +34,7 @@ def record(
     **details
         What else is worth knowing, fit for JSON. Never a secret.
     """
-    actor = current_actor() if has_request_context() else None
+    actor = current_actor()
     token = None if actor is None else actor.token
     db.session.add(
         AuditEvent(

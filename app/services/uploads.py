@@ -121,7 +121,7 @@ def begin(survey: Survey, name: str, length: int, sha256: str) -> Upload:
     )
     db.session.add(upload)
     db.session.flush()
-    _storage().upload(upload.id).touch()
+    storage().upload(upload.id).touch()
     db.session.commit()
     return upload
 
@@ -155,7 +155,7 @@ def append(upload: Upload, offset: int, stream: IO[bytes], checksum: Checksum | 
         raise WrongOffsetError(
             f"The upload is at byte {upload.offset}, not {offset}.", "Ask where it is and go on."
         )
-    with _locked(_storage().upload(upload.id)) as file:
+    with _locked(storage().upload(upload.id)) as file:
         received = _receive(upload, file, stream, checksum)
         if received == upload.length:
             _finish(upload)
@@ -164,7 +164,7 @@ def append(upload: Upload, offset: int, stream: IO[bytes], checksum: Checksum | 
 
 def terminate(upload: Upload) -> None:
     """Give an upload up."""
-    _storage().upload(upload.id).unlink(missing_ok=True)
+    storage().upload(upload.id).unlink(missing_ok=True)
     db.session.delete(upload)
     db.session.commit()
 
@@ -234,7 +234,7 @@ def _make_safe(upload: Upload, file: IO[bytes], received: int) -> None:
 
 def _finish(upload: Upload) -> None:
     """Check the complete file and take it into the survey; it is a photo, or it is gone."""
-    path = _storage().upload(upload.id)
+    path = storage().upload(upload.id)
     survey = db.session.get_one(Survey, upload.survey_id)
     try:
         digest = _sha256(path)
@@ -246,7 +246,7 @@ def _finish(upload: Upload) -> None:
             terminate(upload)
             return
         kind = _kind(survey, upload.name)
-        facts, position = _inspect(path, upload.name) if kind == "photo" else ({}, None)
+        facts, position = inspect(path, upload.name) if kind == "photo" else ({}, None)
     except InvalidInput:
         terminate(upload)
         raise
@@ -263,7 +263,7 @@ def _finish(upload: Upload) -> None:
     db.session.add(photo)
     db.session.delete(upload)
     db.session.flush()
-    path.rename(_storage().photos(survey.id) / name)
+    path.rename(storage().photos(survey.id) / name)
     db.session.commit()
 
 
@@ -283,7 +283,14 @@ def _kind(survey: Survey, name: str) -> str:
     )
 
 
-def _inspect(path: Path, name: str) -> tuple[dict[str, Any], object | None]:
+def inspect(path: Path, name: str) -> tuple[dict[str, Any], object | None]:
+    """What a photo says of itself, and where it was taken.
+
+    Raises
+    ------
+    InvalidInput
+        When it cannot be used, with the reason.
+    """
     from reconstruction.images import read_header
 
     found = read_header(path)
@@ -329,6 +336,7 @@ def _sha256(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _storage() -> Storage:
-    storage: Storage = current_app.extensions["cairn_storage"]
-    return storage
+def storage() -> Storage:
+    """The storage of this application."""
+    found: Storage = current_app.extensions["cairn_storage"]
+    return found
