@@ -123,6 +123,7 @@ def _budget(budget: Budget) -> dict[str, Any]:
             "name": term.name,
             "sigma_m3": term.sigma_m3,
             "variance_m6": term.variance_m6,
+            "effect_m3": term.effect_m3,
             "reference": REFERENCES[term.name],
         }
         for term in budget.terms

@@ -76,8 +76,12 @@ class Measurement(db.Model):
     id: Mapped[Key]
     toe_id: Mapped[UUID] = mapped_column(ForeignKey("toe.id", ondelete="CASCADE"), unique=True)
     net_m3: Mapped[float]
-    net_sigma_m3: Mapped[float]
     net_u95_m3: Mapped[float]
+    # 1 sigma of what no other pile shares, and the change by one sigma of what all piles of the
+    # survey share: its scale, and its height where the base is no part of it.
+    own_sigma_m3: Mapped[float]
+    scale_effect_m3: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    bias_effect_m3: Mapped[float] = mapped_column(default=0.0, server_default="0")
     fill_m3: Mapped[float]
     cut_m3: Mapped[float]
     area_m2: Mapped[float]

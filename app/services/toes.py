@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from geoalchemy2.shape import from_shape
 from shapely import Polygon
 from sqlalchemy import select
 
+from app.amount import NORMAL_95
 from app.auth.actor import require_actor
 from app.errors import Conflict, InvalidInput, NotFound
 from app.extensions import db
@@ -19,8 +21,6 @@ from app.outline import Base, Outline
 from app.queries import periods, toes
 from app.services import audit, measuring, webhooks
 from app.services.measuring import Measured
-
-_COVERAGE_FACTOR = 1.96
 
 
 @dataclass(frozen=True)
@@ -157,11 +157,16 @@ def polygon_of(outline: Outline) -> object:
 def measurement_of(toe: Toe, measured: Measured) -> Measurement:
     """The row of a measurement."""
     document = measured.document
-    net = document["budgets"]["net"]
+    terms = document["budgets"]["net"]["terms"]
+    scale = sum(term["effect_m3"] for term in terms if term["name"] == "scale")
+    bias = sum(term["effect_m3"] for term in terms if term["name"] != "scale")
+    sigma = document["net_u95_m3"] / NORMAL_95
     return Measurement(
         toe_id=toe.id,
         net_m3=document["net_m3"],
-        net_sigma_m3=net["u95_m3"] / _COVERAGE_FACTOR,
+        own_sigma_m3=math.sqrt(max(sigma**2 - scale**2 - bias**2, 0.0)),
+        scale_effect_m3=scale,
+        bias_effect_m3=bias,
         net_u95_m3=document["net_u95_m3"],
         fill_m3=document["fill_m3"],
         cut_m3=document["cut_m3"],

@@ -55,7 +55,7 @@ def test_a_pile_is_measured_and_goes_with_its_site(session, site):
     session.add(toe)
     session.flush()
     numbers = dict.fromkeys(
-        ("net_m3", "net_sigma_m3", "net_u95_m3", "fill_m3", "cut_m3", "area_m2", "height_max_m"),
+        ("net_m3", "own_sigma_m3", "net_u95_m3", "fill_m3", "cut_m3", "area_m2", "height_max_m"),
         1.0,
     )
     session.add(
