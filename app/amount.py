@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 # Half-width of a 95 % interval in standard deviations of a normal distribution.
 NORMAL_95 = 1.959963984540054
+_MOST_DIGITS = 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,19 @@ class Amount:
     def is_beyond(self) -> bool:
         """Whether it differs from zero by more than chance explains."""
         return abs(self.value) > self.u95
+
+    @property
+    def digits(self) -> int:
+        """Decimals that are worth showing: two significant digits of the interval, at most two.
+
+        Examples
+        --------
+        >>> [Amount(806.4, u95).digits for u95 in (0.0, 0.031, 0.9, 5.7, 43.0)]
+        [2, 2, 2, 1, 0]
+        """
+        if self.u95 <= 0.0:
+            return _MOST_DIGITS
+        return min(max(1 - math.floor(math.log10(self.u95)), 0), _MOST_DIGITS)
 
     @property
     def share(self) -> float:

@@ -127,17 +127,24 @@ def _elevation_span(path: Path, _changed_ns: int) -> tuple[float, float]:
 
 def overview(path: Path) -> bytes:
     """A whole orthomosaic, or the relief of a whole surface, as a small picture."""
+    return _webp(np.asarray(overview_with_place(path)[0]))
+
+
+def overview_with_place(path: Path) -> tuple[Image.Image, tuple[float, float, float, float]]:
+    """The same, with its bounds on the map: west, south, east, north."""
     with rasterio.open(path) as raster:
         scale = max(raster.width, raster.height) / _OVERVIEW_PX
         shape = (raster.count, round(raster.height / scale), round(raster.width / scale))
         values = raster.read(out_shape=shape, masked=raster.count == 1)
-        step_m = raster.res[0] * scale
+        step_m, bounds = raster.res[0] * scale, tuple(raster.bounds)
     if len(values) >= 3:
         alpha = values[3:4] if len(values) > 3 else np.full_like(values[:1], 255)
-        return _webp(np.moveaxis(np.concatenate([values[:3], alpha]), 0, -1).astype(np.uint8))
-    shade = _shade(values[0].astype(np.float64).filled(np.nan), step_m)
-    grey = np.nan_to_num(255.0 * shade)
-    return _webp(np.dstack([grey, grey, grey, 255.0 * np.isfinite(shade)]).astype(np.uint8))
+        pixels = np.moveaxis(np.concatenate([values[:3], alpha]), 0, -1)
+    else:
+        shade = _shade(values[0].astype(np.float64).filled(np.nan), step_m)
+        grey = np.nan_to_num(255.0 * shade)
+        pixels = np.dstack([grey, grey, grey, 255.0 * np.isfinite(shade)])
+    return Image.fromarray(pixels.astype(np.uint8), "RGBA"), bounds
 
 
 def field(path: Path, bounds: tuple[float, float, float, float], cells: int) -> Field:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from flask import Flask, g, request
 from flask_babel import format_date, format_datetime, format_decimal
+from markupsafe import Markup
 
+from app.amount import Amount
 from app.assets import Assets
 from app.auth.actor import current_actor
 from app.models import Site
@@ -32,6 +34,7 @@ def install(app: Flask) -> None:
         number=number,
         plus_minus=plus_minus,
         volume=volume,
+        amount=amount,
         date=format_date,
         moment=format_datetime,
         size=size,
@@ -60,6 +63,15 @@ def number(value: float | None, digits: int = 0) -> str:
 def plus_minus(u95: float | None, digits: int = 0) -> str:
     """Half the width of a 95 % interval, with its sign."""
     return "" if u95 is None else f"± {number(u95, digits)}"
+
+
+def amount(value: Amount | None, factor: float = 1.0) -> str:
+    """An amount with its ±, both with the digits that are worth showing."""
+    if value is None:
+        return "–"
+    shown = value * factor
+    text = number(shown.value, shown.digits)
+    return Markup('{} <span class="pm">± {}</span>').format(text, number(shown.u95, shown.digits))
 
 
 def volume(value_m3: float | None, site: Site) -> str:

@@ -9,6 +9,7 @@ from geoalchemy2 import Geometry
 from sqlalchemy import DateTime, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.amount import Amount, Part
 from app.extensions import db
 from app.models.material import Material
 from app.models.row import Document, Key, Moment, Name, Now, SiteRef, SurveyRef, UserRef
@@ -93,3 +94,13 @@ class Measurement(db.Model):
     measured_at: Mapped[Moment]
 
     toe: Mapped[Toe] = relationship(back_populates="measurement")
+
+    @property
+    def part(self) -> Part:
+        """The net volume as sums need it."""
+        return Part(self.net_m3, self.own_sigma_m3, self.scale_effect_m3, self.bias_effect_m3)
+
+    @property
+    def volume_m3(self) -> Amount:
+        """The net volume with its interval."""
+        return self.part.amount

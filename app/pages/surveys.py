@@ -20,6 +20,7 @@ from app.queries import photos, surveys, toes
 from app.queries import runs as run_queries
 from app.services import runs
 from app.services import surveys as survey_service
+from app.units import Units
 
 blueprint = Blueprint("surveys_pages", __name__)
 
@@ -148,6 +149,7 @@ def _page(survey_id: UUID, error: AppError | None) -> str:
     return render_template(
         "surveys/show.html",
         survey=survey,
+        units=Units.of(policy.current_site()),
         error=error,
         photos=photos.of_survey(survey_id),
         runs=history,

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from app.amount import Amount, Part
+from app.amount import Amount
 from app.errors import NotFound
 from app.extensions import db
 from app.models import Measurement, Pile, Survey, SurveyState, Toe, User
@@ -69,7 +69,7 @@ def history(pile_id: UUID) -> list[Moment]:
             survey.flown_on,
             survey.id,
             survey.name,
-            _part(row).amount,
+            row.volume_m3,
             row.height_max_m,
             row.area_m2,
             row.base,
@@ -101,7 +101,3 @@ def volumes(site_id: UUID, until: date) -> list[tuple[UUID, list[float]]]:
     for key, net_m3 in db.session.execute(query):
         found[key].append(net_m3)
     return list(found.items())
-
-
-def _part(row: Measurement) -> Part:
-    return Part(row.net_m3, row.own_sigma_m3, row.scale_effect_m3, row.bias_effect_m3)

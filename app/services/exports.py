@@ -1,0 +1,224 @@
+"""The inventory as files: CSV, XLSX, GeoJSON, DXF, KML. The PDF has a file of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from xml.etree import ElementTree
+
+import xlsxwriter
+
+from app.amount import Amount
+from app.models import Site, Toe
+from app.queries import toes
+from app.queries.inventory import Inventory, Line
+from app.units import Units
+
+_BOM = "\ufeff"
+_KML = "http://www.opengis.net/kml/2.2"
+
+
+@dataclass(frozen=True)
+class Table:
+    """An inventory as rows: the same numbers in every format."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    total: tuple[Any, ...]
+
+
+def table(site: Site, found: Inventory) -> Table:
+    """The inventory as rows, in the units of the site."""
+    units = Units.of(site)
+    volume, mass, money = units.volume, units.mass, units.currency
+    header = (
+        "pile", "material", "survey", f"volume [{volume}]", f"volume ± 95 % [{volume}]",
+        f"mass [{mass}]", f"mass ± 95 % [{mass}]", f"value [{money}]", f"value ± 95 % [{money}]",
+        f"change [{volume}]", f"change ± 95 % [{volume}]", "change since", "area [m²]",
+        "greatest height [m]", "seen [%]", "base", "confidence",
+    )  # fmt: skip
+    rows = tuple(_row(line, found, units) for line in found.lines)
+    total = (
+        "total", "", found.survey.flown_on if found.survey else None,
+        *_pair(found.volume_m3, units.per_m3), *_pair(found.mass_t, units.per_t),
+        *_pair(found.value, 1.0), *(None,) * 8,
+    )  # fmt: skip
+    return Table(header, rows, total)
+
+
+def to_csv(site: Site, found: Inventory) -> bytes:
+    """UTF-8 with a byte order mark, so spreadsheets read ± and m³."""
+    rows = table(site, found)
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(rows.header)
+    for row in (*rows.rows, rows.total):
+        writer.writerow([_plain(cell) for cell in row])
+    return (_BOM + file.getvalue()).encode()
+
+
+def to_xlsx(site: Site, found: Inventory) -> bytes:
+    """A workbook with the inventory and what it rests on."""
+    rows = table(site, found)
+    file = io.BytesIO()
+    # A name that begins with an equals sign is a name, not a formula.
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    with xlsxwriter.Workbook(file, options) as book:
+        bold = book.add_format({"bold": True, "text_wrap": True, "bottom": 1, "valign": "top"})
+        total = book.add_format({"bold": True, "top": 1, "num_format": "#,##0.0"})
+        plain = book.add_format({"num_format": "#,##0.0"})
+        day = book.add_format({"num_format": "yyyy-mm-dd"})
+        sheet = book.add_worksheet("Inventory")
+        sheet.write_row(0, 0, rows.header, bold)
+        sheet.set_row(0, 32)
+        for number, row in enumerate((*rows.rows, rows.total), start=1):
+            last = number > len(rows.rows)
+            for column, cell in enumerate(row):
+                if isinstance(cell, date):
+                    sheet.write_datetime(number, column, cell, day)
+                elif cell is not None:
+                    sheet.write(number, column, cell, total if last else plain)
+        sheet.set_column(0, 1, 22)
+        sheet.set_column(2, len(rows.header), 13)
+        sheet.freeze_panes(1, 1)
+        about = book.add_worksheet("About")
+        for number, pair in enumerate(facts(site, found)):
+            about.write_row(number, 0, pair)
+        about.set_column(0, 1, 40)
+    return file.getvalue()
+
+
+def facts(site: Site, found: Inventory) -> list[tuple[str, str]]:
+    """What an inventory rests on, in words."""
+    survey = found.survey
+    known: dict[str, Any] = {} if survey is None else survey.facts
+    software = ", ".join(f"{name} {text}" for name, text in known.get("software", {}).items())
+    return [
+        ("Site", site.name),
+        ("Inventory of", str(found.day)),
+        ("Survey", "" if survey is None else f"{survey.name}, flown on {survey.flown_on}"),
+        ("Photos", f"{known.get('registered_count', '–')} of {known.get('image_count', '–')}"),
+        ("Ground sample distance", f"{100 * known['gsd_m']:.1f} cm" if "gsd_m" in known else "–"),
+        ("Coordinate reference system", f"EPSG:{known.get('epsg') or site.epsg}"),
+        ("Heights", str(known.get("vertical_datum") or "not stated")),
+        ("Software", software),
+        ("±", "half-width of the 95 % interval"),
+    ]
+
+
+def to_geojson(site: Site, found: Inventory) -> bytes:
+    """Toes with their numbers, in the CRS of the site."""
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": toes.outline(toe).coordinates},
+            "properties": {
+                "name": line.name,
+                "material": line.material.name if line.material else None,
+                "net_m3": line.volume_m3.value,
+                "net_u95_m3": line.volume_m3.u95,
+                "area_m2": line.area_m2,
+                "height_max_m": line.height_max_m,
+                "base": line.base,
+            },
+        }
+        for toe, line in _drawn(found)
+    ]
+    crs = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{site.epsg}"}}
+    document = {"type": "FeatureCollection", "crs": crs, "features": features}
+    return json.dumps(document, indent=1, allow_nan=False).encode()
+
+
+def to_dxf(site: Site, found: Inventory) -> bytes:
+    """Toes as 3D polylines in metres, one layer a material, with names and volumes as text."""
+    import ezdxf
+
+    drawing = ezdxf.new("R2010", units=6)
+    space = drawing.modelspace()
+    for toe, line in _drawn(found):
+        layer = _layer(line.material.name if line.material else "No material")
+        if layer not in drawing.layers:
+            drawing.layers.add(layer)
+        for ring in toes.outline(toe).coordinates:
+            space.add_polyline3d(ring[:-1], close=True, dxfattribs={"layer": layer})
+        place = toes.outline(toe).coordinates[0][0]
+        text = f"{line.name}: {line.volume_m3.value:.1f} ± {line.volume_m3.u95:.1f} m³"
+        space.add_text(text, height=1.0, dxfattribs={"layer": layer, "insert": place})
+    file = io.StringIO()
+    drawing.write(file)
+    return file.getvalue().encode()
+
+
+def to_kml(site: Site, found: Inventory) -> bytes:
+    """Toes on the globe, draped on its ground."""
+    import pyproj
+
+    to_globe = pyproj.Transformer.from_crs(site.epsg, 4326, always_xy=True)
+    ElementTree.register_namespace("", _KML)
+    root = ElementTree.Element(f"{{{_KML}}}kml")
+    document = ElementTree.SubElement(root, f"{{{_KML}}}Document")
+    _text(document, "name", f"{site.name}, {found.day}")
+    for toe, line in _drawn(found):
+        mark = ElementTree.SubElement(document, f"{{{_KML}}}Placemark")
+        _text(mark, "name", line.name)
+        _text(mark, "description", f"{line.volume_m3.value:.1f} ± {line.volume_m3.u95:.1f} m³")
+        polygon = ElementTree.SubElement(mark, f"{{{_KML}}}Polygon")
+        _text(polygon, "altitudeMode", "clampToGround")
+        for number, ring in enumerate(toes.outline(toe).coordinates):
+            side = "innerBoundaryIs" if number else "outerBoundaryIs"
+            boundary = ElementTree.SubElement(polygon, f"{{{_KML}}}{side}")
+            line_ring = ElementTree.SubElement(boundary, f"{{{_KML}}}LinearRing")
+            places = [to_globe.transform(east, north) for east, north, _ in ring]
+            _text(line_ring, "coordinates", " ".join(f"{x:.8f},{y:.8f}" for x, y in places))
+    written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written
+
+
+def _row(line: Line, found: Inventory, units: Units) -> tuple[Any, ...]:
+    return (
+        line.name,
+        line.material.name if line.material else "",
+        found.survey.flown_on if found.survey else None,
+        *_pair(line.volume_m3, units.per_m3),
+        *_pair(line.mass_t, units.per_t),
+        *_pair(line.value, 1.0),
+        *_pair(line.change_m3, units.per_m3),
+        line.since,
+        round(line.area_m2, 1),
+        round(line.height_max_m, 2),
+        round(100.0 * line.coverage, 1),
+        line.base,
+        line.confidence,
+    )
+
+
+def _pair(amount: Amount | None, factor: float) -> tuple[float | None, float | None]:
+    if amount is None:
+        return None, None
+    return round(amount.value * factor, 2), round(amount.u95 * factor, 2)
+
+
+def _plain(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + cell
+    return "" if cell is None else cell
+
+
+def _drawn(found: Inventory) -> list[tuple[Toe, Line]]:
+    if found.survey is None:
+        return []
+    lines = {line.toe_id: line for line in found.lines}
+    return [(toe, lines[toe.id]) for toe in toes.of_survey(found.survey.id) if toe.id in lines]
+
+
+def _layer(name: str) -> str:
+    return "".join("_" if sign in '<>/\\":;?*|=`,' else sign for sign in name)[:200]
+
+
+def _text(parent: ElementTree.Element, name: str, text: str) -> None:
+    ElementTree.SubElement(parent, f"{{{_KML}}}{name}").text = text
