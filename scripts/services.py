@@ -56,6 +56,13 @@ def postgis(data: Path) -> Iterator[str]:
     data.chmod(0o700)
     if not (data / "PG_VERSION").exists():
         _quietly([PROGRAMS / "initdb", "-D", data, "-A", "trust", "-E", "UTF8", "--no-sync"])
+    if (data / "postmaster.pid").exists():
+        # Left behind by a run that was killed; nobody else uses this folder.
+        subprocess.run(
+            _as_account([PROGRAMS / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop"]),
+            capture_output=True,
+            cwd="/",
+        )
     options = f"-k {sockets} -c listen_addresses="
     _quietly([PROGRAMS / "pg_ctl", "-D", data, "-w", "-o", options, "-l", data / "log", "start"])
     try:
