@@ -14,7 +14,7 @@ from volumetrics.base_surface import BaseMethod
 from volumetrics.budget import Accuracy
 from volumetrics.density import Tonnes, total_tonnes
 from volumetrics.errors import ToeError, VolumetricsError
-from volumetrics.footprint import footprint
+from volumetrics.footprint import Footprint, footprint
 from volumetrics.grid import Grid, area_fraction
 from volumetrics.method_spread import net_by_method, spread_m3
 from volumetrics.noise import DsmNoise
@@ -106,14 +106,11 @@ def measure_site(
     """
     volumes: list[Volume] = []
     refused: dict[str, str] = {}
-    everything = shapely.STRtree([toe.polygon for toe in toes])
-    relative = _relative_noise(survey, toes, everything)
+    cut = cutter(survey, toes, toe_sigma_m, min_coverage)
     for number, toe in enumerate(toes):
         report(number / len(toes), toe.name)
         try:
-            volume = _measure_one(
-                survey, toe, everything, relative, method, toe_sigma_m, min_coverage
-            )
+            volume = _measure_one(cut, toe, method)
             volumes.append(replace(volume, warnings=survey.notes + volume.warnings))
         except VolumetricsError as error:
             refused[toe.name] = str(error)
@@ -121,24 +118,57 @@ def measure_site(
     return Site(tuple(volumes), refused, _overlaps(toes))
 
 
-def _measure_one(
-    survey: Survey,
-    toe: Toe,
-    piles: shapely.STRtree,
-    relative: RelativeNoise,
-    method: BaseMethod,
-    toe_sigma_m: float,
-    min_coverage: float,
-) -> Volume:
-    margin_m = _MARGIN_CELLS * survey.cell_size_m + 4.0 * toe_sigma_m
-    noise = survey.noise
-    if noise is None:
-        wide = _weighed(survey, relative, toe, max(margin_m, _GROUND_MARGIN_M))
-        noise, grid = _local_noise(wide, piles), wide.around(toe.polygon.bounds, margin_m)
-    else:
-        grid = _weighed(survey, relative, toe, margin_m)
-    accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, toe_sigma_m)
-    pile = footprint(grid, toe, min_coverage, toe_sigma_m)
+@dataclass(frozen=True)
+class Cutter:
+    """Cuts piles out of a survey, each with the noise of the surface around it.
+
+    Parameters
+    ----------
+    survey : Survey
+    piles : STRtree
+        All toes: what lies outside of them is ground.
+    relative : RelativeNoise
+    toe_sigma_m, min_coverage : float
+    """
+
+    survey: Survey
+    piles: shapely.STRtree
+    relative: RelativeNoise
+    toe_sigma_m: float
+    min_coverage: float
+
+    def cut(self, toe: Toe) -> tuple[Footprint, DsmNoise]:
+        """The footprint of a pile and the noise of its surface.
+
+        Raises
+        ------
+        ToeError, CoverageError
+            As `volumetrics.footprint.footprint`.
+        """
+        survey = self.survey
+        margin_m = _MARGIN_CELLS * survey.cell_size_m + 4.0 * self.toe_sigma_m
+        noise = survey.noise
+        if noise is None:
+            wide = _weighed(survey, self.relative, toe, max(margin_m, _GROUND_MARGIN_M))
+            noise, grid = _local_noise(wide, self.piles), wide.around(toe.polygon.bounds, margin_m)
+        else:
+            grid = _weighed(survey, self.relative, toe, margin_m)
+        return footprint(grid, toe, self.min_coverage, self.toe_sigma_m), noise
+
+
+def cutter(
+    survey: Survey, toes: Sequence[Toe], toe_sigma_m: float, min_coverage: float = MIN_COVERAGE
+) -> Cutter:
+    """What cuts the piles of these toes out of the survey, all alike."""
+    piles = shapely.STRtree([toe.polygon for toe in toes])
+    relative = _relative_noise(survey, toes, piles)
+    return Cutter(survey, piles, relative, toe_sigma_m, min_coverage)
+
+
+def _measure_one(cut: Cutter, toe: Toe, method: BaseMethod) -> Volume:
+    pile, noise = cut.cut(toe)
+    survey = cut.survey
+    accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, cut.toe_sigma_m)
     volume = measure_footprint(pile, toe, method, accuracy)
     nets = net_by_method(pile, noise)
     return replace(
