@@ -34,6 +34,7 @@ def install(app: Flask) -> None:
         number=number,
         plus_minus=plus_minus,
         volume=volume,
+        site_volume=site_volume,
         amount=amount,
         date=format_date,
         moment=format_datetime,
@@ -78,6 +79,12 @@ def volume(value_m3: float | None, site: Site) -> str:
     """A volume in the units of a site."""
     units = Units.of(site)
     return "–" if value_m3 is None else f"{number(value_m3 * units.per_m3)} {units.volume}"
+
+
+def site_volume(value: Amount, site: Site) -> str:
+    """A volume with its ±, in the units of a site."""
+    units = Units.of(site)
+    return Markup('{} <span class="pm">{}</span>').format(amount(value, units.per_m3), units.volume)
 
 
 def size(count: float) -> str:

@@ -23,4 +23,4 @@ def index() -> ResponseReturnValue:
 @policy.signed_in
 def overview() -> ResponseReturnValue:
     """Show the sites with what lies on them."""
-    return render_template("sites/list.html", sites=sites.visible(require_actor()))
+    return render_template("sites/list.html", cards=sites.cards(require_actor()))

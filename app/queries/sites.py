@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+import math
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from sqlalchemy import func, select
+
+from app.amount import NORMAL_95, Amount
 from app.auth.actor import Actor
 from app.extensions import db
-from app.models import Site, SiteMember
+from app.models import Measurement, Site, SiteMember, Survey, Toe
+from app.queries import surveys
+
+
+@dataclass(frozen=True)
+class Card:
+    """A site at a glance.
+
+    Parameters
+    ----------
+    survey : Survey or None
+        The newest finished one.
+    piles : int
+        Confirmed piles in it.
+    volume_m3 : Amount or None
+        What they hold together; None without piles.
+    is_due : bool
+        Whether the site's weekday went by without a survey in the week up to it.
+    """
+
+    site: Site
+    survey: Survey | None
+    piles: int
+    volume_m3: Amount | None
+    is_due: bool
 
 
 def visible(actor: Actor) -> list[Site]:
@@ -19,3 +50,50 @@ def visible(actor: Actor) -> list[Site]:
     if actor.token is not None and actor.token.sites:
         query = query.where(Site.id.in_(actor.token.sites))
     return list(db.session.scalars(query.order_by(Site.name)))
+
+
+def cards(actor: Actor) -> list[Card]:
+    """The visible sites, each at a glance."""
+    return [_card(site) for site in visible(actor)]
+
+
+def is_due(weekday: int | None, newest: date | None, today: date) -> bool:
+    """Whether a survey is missing: none since the week before the last day it was due.
+
+    Examples
+    --------
+    >>> friday, monday = date(2026, 11, 20), date(2026, 11, 23)
+    >>> is_due(4, friday, monday), is_due(4, friday - timedelta(days=7), monday)
+    (False, True)
+    """
+    if weekday is None:
+        return False
+    last_due = today - timedelta(days=(today.weekday() - weekday) % 7)
+    return newest is None or newest <= last_due - timedelta(days=7)
+
+
+def _card(site: Site) -> Card:
+    survey = surveys.newest_ready(site.id)
+    piles, volume = (0, None) if survey is None else _total(survey.id)
+    today = datetime.now(ZoneInfo(site.timezone)).date()
+    newest = None if survey is None else survey.flown_on
+    return Card(site, survey, piles, volume, is_due(site.survey_weekday, newest, today))
+
+
+def _total(survey_id: UUID) -> tuple[int, Amount | None]:
+    query = (
+        select(
+            func.count(),
+            func.sum(Measurement.net_m3),
+            func.sum(Measurement.own_sigma_m3 * Measurement.own_sigma_m3),
+            func.sum(Measurement.scale_effect_m3),
+            func.sum(Measurement.bias_effect_m3),
+        )
+        .join(Toe, Toe.id == Measurement.toe_id)
+        .where(Toe.survey_id == survey_id, Toe.superseded_at.is_(None), Toe.is_confirmed)
+    )
+    piles, net, variance, scale, bias = db.session.execute(query).one()
+    if not piles:
+        return 0, None
+    # What a pile errs by itself adds in quadrature; scale and bias are the same for all.
+    return piles, Amount(net, NORMAL_95 * math.sqrt(variance + scale**2 + bias**2))

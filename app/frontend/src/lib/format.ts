@@ -3,8 +3,8 @@
 const CUBIC_YARD_M3 = 0.764554857984;
 const SHORT_TON_T = 0.90718474;
 
-/** The language of the page, else that of the browser. */
-const locale = (): string | undefined => globalThis.document?.documentElement.lang || undefined;
+/** How the reader writes numbers: what the page says, else the browser. */
+const locale = (): string | undefined => globalThis.document?.documentElement.dataset.locale || undefined;
 
 /** A number with so many decimals. */
 export function number(value: number, decimals = 0): string {
