@@ -7,6 +7,29 @@ from flask import Blueprint
 
 def blueprints() -> tuple[Blueprint, ...]:
     """All pages."""
-    from app.pages import exports, home, inventory, sign_in, sites, surveys
+    from app.pages import (
+        book,
+        exports,
+        home,
+        inventory,
+        materials,
+        periods,
+        sign_in,
+        sites,
+        surveys,
+    )
 
-    return tuple(part.blueprint for part in (exports, home, inventory, sign_in, sites, surveys))
+    return tuple(
+        part.blueprint
+        for part in (
+            book,
+            exports,
+            home,
+            inventory,
+            materials,
+            periods,
+            sign_in,
+            sites,
+            surveys,
+        )
+    )

@@ -27,3 +27,17 @@ def closing(site_id: UUID, day: date) -> Period | None:
         Period.id.not_in(amended),
     )
     return db.session.scalar(query.order_by(Period.ends_on, Period.created_at.desc()).limit(1))
+
+
+def reopened(site_id: UUID, ends_on: date) -> Period | None:
+    """The period with a last day that was reopened and not closed again yet."""
+    query = select(Period).where(
+        Period.site_id == site_id, Period.ends_on == ends_on, Period.reopened_at.is_not(None)
+    )
+    found = db.session.scalar(query.order_by(Period.created_at.desc()).limit(1))
+    return None if found is None or is_amended(found.id) else found
+
+
+def is_amended(period_id: UUID) -> bool:
+    """Whether a later row amends a period."""
+    return db.session.scalar(select(Period.id).where(Period.amends_id == period_id)) is not None

@@ -38,7 +38,8 @@ from app.services import exports
 from app.units import Units
 
 _ACCENT, _INK, _GREY, _RULE = "#0b6a5d", "#1d2124", "#5c6166", "#d9d5cc"
-_WIDTH = A4[0] - 36 * mm
+# A frame pads its content by 6 points a side.
+_WIDTH = A4[0] - 36 * mm - 12
 
 
 def to_pdf(site: Site, found: Inventory, seal: str = "") -> bytes:

@@ -1,0 +1,86 @@
+"""Closed periods of a site."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from pydantic import Field
+
+from app.api.contract import Shape
+from app.auth import policy
+from app.errors import AppError
+from app.models import Role
+from app.pages.forms import filled
+from app.queries import periods
+from app.services import periods as period_service
+
+blueprint = Blueprint("periods_pages", __name__)
+
+
+class Closing(Shape):
+    """The form that closes a period."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    ends_on: date
+
+
+@blueprint.get("/sites/<uuid:site_id>/periods")
+@policy.role(Role.VIEWER)
+def index(site_id: UUID) -> ResponseReturnValue:
+    """List the closed periods."""
+    return _page(site_id)
+
+
+@blueprint.post("/sites/<uuid:site_id>/periods")
+@policy.role(Role.MANAGER)
+def close(site_id: UUID) -> ResponseReturnValue:
+    """Close a period."""
+    try:
+        chosen = filled(Closing)
+        period = period_service.close(policy.current_site(), chosen.name, chosen.ends_on)
+    except AppError as error:
+        return _page(site_id, error), error.status
+    return redirect(url_for("periods_pages.show", period_id=period.id))
+
+
+@blueprint.get("/periods/<uuid:period_id>")
+@policy.role(Role.VIEWER)
+def show(period_id: UUID) -> ResponseReturnValue:
+    """Show a closed period as it was sealed, and whether all still fits."""
+    return _one(period_id)
+
+
+@blueprint.post("/periods/<uuid:period_id>/reopen")
+@policy.role(Role.MANAGER)
+def reopen(period_id: UUID) -> ResponseReturnValue:
+    """Open a period to amend it."""
+    try:
+        period_service.reopen(period_service.get(period_id), request.form.get("reason", ""))
+    except AppError as error:
+        return _one(period_id, error), error.status
+    return redirect(url_for("periods_pages.show", period_id=period_id))
+
+
+def _page(site_id: UUID, error: AppError | None = None) -> str:
+    return render_template(
+        "inventory/periods.html",
+        periods=periods.of_site(site_id),
+        error=error,
+        values=request.form,
+        today=date.today().isoformat(),
+    )
+
+
+def _one(period_id: UUID, error: AppError | None = None) -> str:
+    period = period_service.get(period_id)
+    return render_template(
+        "inventory/period.html",
+        period=period,
+        differences=period_service.differences(period),
+        is_amended=periods.is_amended(period_id),
+        error=error,
+    )
