@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,11 +15,13 @@ from volumetrics import __version__
 from volumetrics.base_surface import Average, BaseMethod, Fixed, Plane
 from volumetrics.errors import InputError, VolumetricsError
 from volumetrics.extreme_base import Extreme
+from volumetrics.files.folder import KINDS, write_files
+from volumetrics.files.relief import reliefs
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.io import write_csv, write_json
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.polygons import read_toes
-from volumetrics.site import Site, measure_site
+from volumetrics.site import Site, cutter, measure_site
 from volumetrics.surface_base import SurfaceBase
 from volumetrics.survey import Survey, open_survey
 from volumetrics.volume import MIN_COVERAGE
@@ -77,6 +80,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--crs", help="CRS of a surface that names none, e.g. EPSG:32615")
     parser.add_argument("--out", type=Path, help="folder for the results (default: the survey's)")
+    parser.add_argument(
+        "--files",
+        nargs="?",
+        const=",".join(KINDS),
+        default="",
+        metavar="KIND,...",
+        help=f"write more than volumes.csv and volumes.json: some of {', '.join(KINDS)}; "
+        "all when none is named",
+    )
     return parser
 
 
@@ -113,6 +125,17 @@ def _noise(text: str) -> DsmNoise:
     return DsmNoise(components, source="stated on the command line")
 
 
+def _kinds(text: str) -> list[str]:
+    kinds = [kind for kind in text.split(",") if kind]
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InputError(
+                f"--files does not know {kind!r}.",
+                f"Name some of {', '.join(KINDS)}, after SURVEY and PILES.",
+            )
+    return kinds
+
+
 def _print_table(site: Site) -> None:
     print(f"{'pile':24} {'net m³':>12} {'± 95 %':>10} {'fill m³':>12} {'cut m³':>10} {'seen':>7}")
     for volume in site.volumes:
@@ -123,14 +146,20 @@ def _print_table(site: Site) -> None:
     if len(site.volumes) > 1:
         value, budget = site.totals()["net"]
         print(f"{'total':24} {value:12.2f} {budget.u95_m3:10.2f}")
-    for warning in dict.fromkeys((*site.warnings, *_pile_warnings(site))):
+    for warning in (*site.warnings, *_pile_warnings(site)):
         print(f"warning: {warning}", file=sys.stderr)
     for name, reason in site.refused.items():
         print(f"refused: {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)
 
 
 def _pile_warnings(site: Site) -> list[str]:
-    return [f"{v.pile}: {warning}" for v in site.volumes for warning in v.warnings]
+    """The beginning of each pile's warnings in one line a pile; the table has them in full."""
+    found = []
+    for volume in site.volumes:
+        if volume.warnings:
+            short = "; ".join(re.split(r"[,:;] ", warning)[0] for warning in volume.warnings)
+            found.append(f"{volume.pile}: {short} (more in volumes.csv)")
+    return found
 
 
 def _about(survey: Survey, options: argparse.Namespace) -> dict[str, object]:
@@ -155,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.noise is not None:
             survey = replace(survey, noise=_noise(options.noise))
         method = _method(options, survey.crs)
+        kinds = _kinds(options.files)
         toes, unusable = read_toes(options.piles, survey)
         site = measure_site(survey, toes, method, options.toe_sigma, options.min_coverage)
     except VolumetricsError as error:
@@ -165,7 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = options.out or survey.dsm_path.parent
     out.mkdir(parents=True, exist_ok=True)
     write_csv(site, out / "volumes.csv")
-    write_json(site, out / "volumes.json", _about(survey, options))
+    about = _about(survey, options)
+    write_json(site, out / "volumes.json", about)
+    if kinds:
+        cut = cutter(survey, toes, options.toe_sigma, options.min_coverage)
+        write_files(kinds, out, reliefs(cut, toes, method, site.volumes), survey, about)
     _print_table(site)
     return 1 if site.refused else 0
 

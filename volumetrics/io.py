@@ -9,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from volumetrics.files.whole import whole
 from volumetrics.method_spread import spread_m3
 from volumetrics.site import Site
 from volumetrics.uncertainty import REFERENCES, Budget
 from volumetrics.volume import Volume
 
-_COLUMNS = (
+COLUMNS = (
     "pile", "base", "area_m2", "area_u95_m2", "fill_m3", "cut_m3", "net_m3", "net_u95_m3",
     "fill_u95_m3", "cut_u95_m3", "ground_u95_m3", "method_spread_m3", "height_max_m",
     "height_max_u95_m", "height_mean_m", "height_mean_u95_m", "coverage",
@@ -24,15 +25,23 @@ _COLUMNS = (
 
 def write_csv(site: Site, path: Path) -> None:
     """Write one row a pile; a refused pile has its reason and no numbers."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, _COLUMNS, restval="")
+    with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS, restval="")
         table.writeheader()
-        table.writerows(_row(volume) for volume in site.volumes)
+        table.writerows(_text(table_row(volume)) for volume in site.volumes)
         table.writerows({"pile": name, "refused": why} for name, why in site.refused.items())
 
 
-def _row(volume: Volume) -> dict[str, Any]:
-    numbers = {
+def table_row(volume: Volume) -> dict[str, Any]:
+    """A volume as one row of a table: some of `COLUMNS`, all in the units that they name."""
+    mass = asdict(volume.tonnes) if volume.tonnes else {}
+    return _numbers(volume) | mass | {"warnings": "; ".join(volume.warnings)}
+
+
+def _numbers(volume: Volume) -> dict[str, Any]:
+    return {
+        "pile": volume.pile,
+        "base": volume.base,
         "area_m2": volume.area_m2,
         "area_u95_m2": volume.u95.area_m2,
         "fill_m3": volume.fill_m3,
@@ -42,18 +51,24 @@ def _row(volume: Volume) -> dict[str, Any]:
         "fill_u95_m3": volume.fill_u95_m3,
         "cut_u95_m3": volume.cut_u95_m3,
         "ground_u95_m3": volume.ground_u95_m3,
+        "method_spread_m3": spread_m3(volume.method_nets_m3),
         "height_max_m": volume.height_max_m,
         "height_max_u95_m": volume.u95.height_max_m,
         "height_mean_m": volume.height_mean_m,
         "height_mean_u95_m": volume.u95.height_mean_m,
+        "coverage": volume.coverage,
+        "holes": volume.hole_count,
         "hole_area_m2": volume.hole_area_m2,
-        "method_spread_m3": spread_m3(volume.method_nets_m3),
     }
-    if volume.tonnes is not None:
-        numbers |= asdict(volume.tonnes)
-    row: dict[str, Any] = {name: f"{value:.3f}" for name, value in numbers.items()}
-    row |= {"pile": volume.pile, "base": volume.base, "holes": volume.hole_count}
-    return row | {"coverage": f"{volume.coverage:.4f}", "warnings": "; ".join(volume.warnings)}
+
+
+def _text(row: dict[str, Any]) -> dict[str, str]:
+    """The row with as many digits as mean something."""
+    digits = {"coverage": 4}
+    return {
+        name: f"{value:.{digits.get(name, 3)}f}" if isinstance(value, float) else str(value)
+        for name, value in row.items()
+    }
 
 
 def write_json(site: Site, path: Path, about: dict[str, Any]) -> None:
@@ -77,34 +92,17 @@ def write_json(site: Site, path: Path, about: dict[str, Any]) -> None:
         "total_tonnes": asdict(mass) if mass else None,
         "warnings": list(site.warnings),
     }
-    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def pile_document(volume: Volume) -> dict[str, Any]:
     """Everything that is known about a volume, fit for JSON."""
-    return {
-        "pile": volume.pile,
-        "base": volume.base,
-        "area_m2": volume.area_m2,
-        "area_u95_m2": volume.u95.area_m2,
-        "fill_m3": volume.fill_m3,
-        "cut_m3": volume.cut_m3,
-        "net_m3": volume.net_m3,
-        "net_u95_m3": volume.net_u95_m3,
-        "fill_u95_m3": volume.fill_u95_m3,
-        "cut_u95_m3": volume.cut_u95_m3,
-        "ground_u95_m3": volume.ground_u95_m3,
-        "height_max_m": volume.height_max_m,
-        "height_max_u95_m": volume.u95.height_max_m,
-        "height_mean_m": volume.height_mean_m,
-        "height_mean_u95_m": volume.u95.height_mean_m,
-        "coverage": volume.coverage,
-        "holes": volume.hole_count,
-        "hole_area_m2": volume.hole_area_m2,
+    return _numbers(volume) | {
         "base_facts": dict(volume.base_facts),
         "tonnes": asdict(volume.tonnes) if volume.tonnes else None,
         "method_nets_m3": dict(volume.method_nets_m3),
-        "method_spread_m3": spread_m3(volume.method_nets_m3),
         "noise": {
             "source": volume.noise.source,
             "components": [
