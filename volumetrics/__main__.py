@@ -184,7 +184,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.noise is not None:
             survey = replace(survey, noise=_noise(options.noise))
         method = _method(options, survey.crs)
+        out = options.out or survey.dsm_path.parent
         kinds = _kinds(options.files)
+        if "geojson" in kinds and (out / "piles.geojson").resolve() == options.piles.resolve():
+            raise InputError(
+                f"{options.piles} would be written over.", "Name another folder with --out."
+            )
         toes, unusable = read_toes(options.piles, survey)
         site = measure_site(survey, toes, method, options.toe_sigma, options.min_coverage)
     except VolumetricsError as error:
@@ -192,7 +197,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     refused = unusable | dict(site.refused)
     site = Site(site.volumes, refused, site.warnings)
-    out = options.out or survey.dsm_path.parent
     out.mkdir(parents=True, exist_ok=True)
     write_csv(site, out / "volumes.csv")
     about = _about(survey, options)
