@@ -39,6 +39,8 @@ class Config:
     max_survey_photos : int
     proxies : int
         How many proxies of ours stand in front; only they are believed about the client's address.
+    may_call_private : bool
+        Whether webhooks may go to addresses of a private network.
     """
 
     database_url: str
@@ -52,6 +54,7 @@ class Config:
     max_surface_mb: int = 20_000
     max_survey_photos: int = 5000
     proxies: int = 0
+    may_call_private: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Config:
@@ -93,6 +96,7 @@ class Config:
             max_photo_mb=_whole(environment, "MAX_PHOTO_MB", cls.max_photo_mb),
             max_surface_mb=_whole(environment, "MAX_SURFACE_MB", cls.max_surface_mb),
             max_survey_photos=_whole(environment, "MAX_SURVEY_PHOTOS", cls.max_survey_photos),
+            may_call_private=environment.get("WEBHOOKS_TO_PRIVATE", "") == "yes",
             proxies=_whole(environment, "PROXIES", cls.proxies, least=0),
         )
 

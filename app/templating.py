@@ -14,16 +14,16 @@ from app.auth.actor import current_actor
 from app.models import Site
 from app.units import Units
 
-_LOCALES = ("en", "en_GB", "en_US", "de", "fr", "es", "it", "nl", "pl", "pt", "sv")
+LOCALES = ("en", "en_GB", "en_US", "de", "fr", "es", "it", "nl", "pl", "pt", "sv")
 _DIST = Path(__file__).parent / "static" / "dist"
 
 
 def locale() -> str:
     """The locale of numbers and dates: what the person chose, else what the browser asks for."""
     actor = current_actor() if request else None
-    if actor is not None and actor.user.locale in _LOCALES:
+    if actor is not None and actor.user.locale in LOCALES:
         return actor.user.locale
-    best = request.accept_languages.best_match([name.replace("_", "-") for name in _LOCALES])
+    best = request.accept_languages.best_match([name.replace("_", "-") for name in LOCALES])
     return (best or "en").replace("-", "_")
 
 

@@ -20,7 +20,7 @@ from app import core, queues
 from app.config import Config
 from app.extensions import db, redis
 from app.models import WorkerNode
-from app.services import runs, uploads
+from app.services import runs, uploads, webhooks
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 5.0
@@ -56,6 +56,7 @@ def _keep(app: Flask, name: str, names: list[str], ended: threading.Event) -> No
                 _register(name, names, started_at)
                 runs.rescue()
                 uploads.remove_expired()
+                webhooks.deliver_due()
         except Exception:
             # A database or queue that restarts is back at the next beat.
             _log.exception("the worker could not report itself")

@@ -8,28 +8,22 @@ from flask import Blueprint
 def blueprints() -> tuple[Blueprint, ...]:
     """All pages."""
     from app.pages import (
+        account,
         book,
         exports,
         home,
         inventory,
         materials,
+        organisation,
         periods,
         sign_in,
         sites,
         surveys,
+        workers,
     )
 
-    return tuple(
-        part.blueprint
-        for part in (
-            book,
-            exports,
-            home,
-            inventory,
-            materials,
-            periods,
-            sign_in,
-            sites,
-            surveys,
-        )
-    )
+    parts = (
+        account, book, exports, home, inventory, materials, organisation, periods, sign_in, sites,
+        surveys, workers,
+    )  # fmt: skip
+    return tuple(part.blueprint for part in parts)

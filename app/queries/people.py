@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import and_, select
 
 from app.extensions import db
-from app.models import Site, SiteMember, User
+from app.models import SignIn, Site, SiteMember, User
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,9 @@ def roles_on(site: Site) -> list[Member]:
         .order_by(User.name)
     )
     return [Member(user, role or 0) for user, role in db.session.execute(query)]
+
+
+def sessions(user_id: UUID) -> list[SignIn]:
+    """Sessions of a person that have not ended, the last used first."""
+    query = select(SignIn).where(SignIn.user_id == user_id, SignIn.expires_at > datetime.now(UTC))
+    return list(db.session.scalars(query.order_by(SignIn.seen_at.desc())))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import func, select
 
 from app.auth import sessions
+from app.auth.actor import Actor
 from app.auth.passwords import hash_password, is_password
 from app.auth.secrets import hash_secret, new_secret
 from app.errors import InvalidInput, NotFound
@@ -175,6 +177,29 @@ def accept(secret: str, name: str, password: str) -> User:
     )
     db.session.commit()
     return user
+
+
+def set_active(actor: Actor, user_id: UUID, is_active: bool) -> None:
+    """Let a person of the organisation in again, or shut them out at once.
+
+    Raises
+    ------
+    NotFound
+        When the person is of another organisation.
+    InvalidInput
+        When it is the actor: somebody must be left to undo it.
+    """
+    user = db.session.get(User, user_id)
+    if user is None or user.organisation_id != actor.organisation_id:
+        raise NotFound("There is no such person here.", "Load the page again.")
+    if user.id == actor.user.id:
+        raise InvalidInput("This is yourself.", "Ask another administrator.")
+    user.is_active = is_active
+    if not is_active:
+        sessions.end_all(user)
+    action = "person.activate" if is_active else "person.deactivate"
+    audit.record(action, user.email, organisation_id=user.organisation_id)
+    db.session.commit()
 
 
 def _join(invitation: Invitation, name: str, password_hash: str) -> User:

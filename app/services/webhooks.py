@@ -1,17 +1,80 @@
-"""Webhooks: what happened, told to those who asked."""
+"""Webhooks: what happened, told to those who asked, signed, tried until it is taken."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import hashlib
+import hmac
+import http.client
+import ipaddress
+import json
+import logging
+import socket
+import ssl
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from flask import current_app
 from sqlalchemy import select
 
+from app.auth.actor import Actor
+from app.auth.secrets import new_secret
+from app.config import Config
+from app.errors import InvalidInput, NotFound
 from app.extensions import db
 from app.models import Webhook, WebhookDelivery
+from app.services import audit
 
+_log = logging.getLogger(__name__)
 EVENTS = ("survey.ready", "survey.failed", "measurement.changed", "period.closed")
+_TIMEOUT_S = 10.0
+# Waits between tries: they span a day and a half, over a weekend's Sunday.
+_WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360, 720, 1080))
+_AT_ONCE = 20
+
+
+def create(actor: Actor, url: str, events: list[str]) -> str:
+    """Add an address and return the secret that signs what is sent there.
+
+    Raises
+    ------
+    InvalidInput
+        When the address is none, or no event is chosen.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username:
+        raise InvalidInput(
+            f"{url!r} is no address.", "Give one like https://example.org/cairn.", field="url"
+        )
+    if not events or set(events) - set(EVENTS):
+        raise InvalidInput("No event is chosen.", "Choose what to be told.", field="events")
+    secret = new_secret()
+    row = Webhook(
+        organisation_id=actor.organisation_id, url=url.strip(), secret=secret, events=sorted(events)
+    )
+    db.session.add(row)
+    audit.record("webhook.create", parts.hostname, organisation_id=actor.organisation_id)
+    db.session.commit()
+    return secret
+
+
+def remove(actor: Actor, webhook_id: UUID) -> None:
+    """Remove an address with what waits for it.
+
+    Raises
+    ------
+    NotFound
+        When it is of another organisation.
+    """
+    row = db.session.get(Webhook, webhook_id)
+    if row is None or row.organisation_id != actor.organisation_id:
+        raise NotFound("There is no such webhook.", "Load the page again.")
+    host = urlsplit(row.url).hostname or ""
+    audit.record("webhook.remove", host, organisation_id=actor.organisation_id)
+    db.session.delete(row)
+    db.session.commit()
 
 
 def announce(organisation_id: UUID, event: str, body: dict[str, Any]) -> None:
@@ -30,3 +93,83 @@ def announce(organisation_id: UUID, event: str, body: dict[str, Any]) -> None:
                 webhook_id=webhook.id, event=event, body=body, next_try_at=datetime.now(UTC)
             )
         )
+
+
+def deliver_due() -> int:
+    """Send what is due; returns how many messages were taken."""
+    query = (
+        select(WebhookDelivery, Webhook)
+        .join(Webhook, Webhook.id == WebhookDelivery.webhook_id)
+        .where(WebhookDelivery.next_try_at <= datetime.now(UTC))
+        .order_by(WebhookDelivery.next_try_at)
+        .limit(_AT_ONCE)
+        .with_for_update(of=WebhookDelivery, skip_locked=True)
+    )
+    taken = 0
+    for delivery, webhook in db.session.execute(query).all():
+        delivery.attempts += 1
+        delivery.status = _send(webhook, delivery)
+        is_taken = delivery.status is not None and 200 <= delivery.status < 300
+        if is_taken:
+            delivery.delivered_at, delivery.next_try_at = datetime.now(UTC), None
+        elif delivery.attempts > len(_WAITS):
+            delivery.next_try_at = None
+        else:
+            delivery.next_try_at = datetime.now(UTC) + _WAITS[delivery.attempts - 1]
+        taken += is_taken
+    db.session.commit()
+    return taken
+
+
+def signature(secret: str, moment: int, body: bytes) -> str:
+    """What proves that a message is ours: HMAC-SHA256 over its time and its body.
+
+    Examples
+    --------
+    >>> signature("key", 1, b"{}")[:9]
+    't=1,v1=6a'
+    """
+    digest = hmac.new(secret.encode(), f"{moment}.".encode() + body, hashlib.sha256)
+    return f"t={moment},v1={digest.hexdigest()}"
+
+
+def _send(webhook: Webhook, delivery: WebhookDelivery) -> int | None:
+    """Status of the answer; None where there was none."""
+    message = {"id": str(delivery.id), "event": delivery.event, "data": delivery.body}
+    body = json.dumps(message, sort_keys=True).encode()
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Cairn",
+        "Cairn-Signature": signature(webhook.secret, int(time.time()), body),
+    }
+    parts = urlsplit(webhook.url)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        connection = _connection(parts.scheme, parts.hostname or "", parts.port)
+        try:
+            connection.request("POST", path, body, headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException) as error:
+        _log.warning("a webhook to %s was not taken: %s", parts.hostname, error)
+        return None
+
+
+def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+    """A connection to an address of the outside world.
+
+    The name is looked up once and that address is used: a name that leads elsewhere the next time
+    cannot make us talk to machines behind our own walls.
+    """
+    config: Config = current_app.extensions["cairn_config"]
+    port = port or (443 if scheme == "https" else 80)
+    address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
+    if not ipaddress.ip_address(address).is_global and not config.may_call_private:
+        raise OSError(f"{host} is {address}, which is no address of the outside world")
+    raw = socket.create_connection((address, port), timeout=_TIMEOUT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    if scheme == "https":
+        raw = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
+    connection.sock = raw
+    return connection

@@ -1,0 +1,111 @@
+"""An organisation: its people, invitations, webhooks and audit log."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.auth import policy
+from app.auth.actor import require_actor
+from app.config import Config
+from app.errors import AppError, InvalidInput
+from app.models import Invitation, Role
+from app.queries import audit, people, sites
+from app.queries import webhooks as webhook_queries
+from app.services import accounts, mail, webhooks
+
+blueprint = Blueprint("organisation_pages", __name__)
+
+
+@blueprint.get("/organisation")
+@policy.admin
+def show() -> ResponseReturnValue:
+    """Show the organisation."""
+    return _page()
+
+
+@blueprint.post("/organisation/people")
+@policy.admin
+def invite() -> ResponseReturnValue:
+    """Invite somebody by a link."""
+    try:
+        invitation = _invitation()
+        secret = accounts.invite(invitation)
+    except AppError as error:
+        return _page(error), error.status
+    config: Config = current_app.extensions["cairn_config"]
+    link = config.public_url + url_for("sign_in.welcome", secret=secret)
+    mail.send_link(invitation.email, "You are invited to Cairn", link)
+    return _page(link=link)
+
+
+@blueprint.post("/organisation/people/<uuid:user_id>")
+@policy.admin
+def set_active(user_id: UUID) -> ResponseReturnValue:
+    """Shut a person out, or let them in again."""
+    try:
+        accounts.set_active(require_actor(), user_id, request.form.get("active") == "yes")
+    except AppError as error:
+        return _page(error), error.status
+    return redirect(url_for("organisation_pages.show"))
+
+
+@blueprint.post("/organisation/webhooks")
+@policy.admin
+def add_webhook() -> ResponseReturnValue:
+    """Add an address that is told what happens."""
+    form = request.form
+    try:
+        secret = webhooks.create(require_actor(), form.get("url", ""), form.getlist("events"))
+    except AppError as error:
+        return _page(error), error.status
+    return _page(secret=secret)
+
+
+@blueprint.post("/organisation/webhooks/<uuid:webhook_id>/remove")
+@policy.admin
+def remove_webhook(webhook_id: UUID) -> ResponseReturnValue:
+    """Remove an address."""
+    webhooks.remove(require_actor(), webhook_id)
+    return redirect(url_for("organisation_pages.show"))
+
+
+def _invitation() -> Invitation:
+    form, actor = request.form, require_actor()
+    email = form.get("email", "").strip()
+    if "@" not in email or len(email) > 254:
+        raise InvalidInput(f"{email!r} is no e-mail address.", "Check it.", field="email")
+    known = {str(site.id): site.id for site in sites.visible(actor)}
+    role = form.get("role", "")
+    is_admin = role == "admin"
+    if not is_admin and (role not in ("1", "2", "3") or form.get("site") not in known):
+        raise InvalidInput("There is no role.", "Choose a site and a role.", field="role")
+    return Invitation(
+        organisation_id=actor.organisation_id,
+        email=email,
+        is_admin=is_admin,
+        site_id=None if is_admin else known[form["site"]],
+        role=None if is_admin else int(Role(int(role))),
+        created_by=actor.user.id,
+    )
+
+
+def _page(error: AppError | None = None, link: str = "", secret: str = "") -> str:
+    actor = require_actor()
+    before = request.args.get("before", "")
+    return render_template(
+        "organisation/show.html",
+        organisation=actor.user.organisation,
+        people=people.of_organisation(actor.organisation_id),
+        site_choices=[(site.id, site.name) for site in sites.visible(actor)],
+        webhooks=webhook_queries.of_organisation(actor.organisation_id),
+        events=webhooks.EVENTS,
+        log=audit.page(actor.organisation_id, before),
+        error=error,
+        link=link,
+        secret=secret,
+        has_mail=mail.is_configured(),
+        values=request.form,
+    )
