@@ -1,0 +1,207 @@
+"""The inventory of a day, its files, the books and closed periods: the same numbers everywhere."""
+
+import csv
+import io
+import json
+import subprocess
+import zipfile
+from datetime import date, timedelta
+from xml.etree import ElementTree
+
+import openpyxl
+import pytest
+import sqlalchemy as sa
+
+from app.extensions import db
+from app.models import BookEntry, Material, MaterialValue, Measurement, Period, Toe
+from tests.app.surveys import CONE_M3, HEIGHT_M, circle, ready_survey
+
+FIRST, SECOND = date(2026, 11, 13), date(2026, 11, 20)
+
+
+@pytest.fixture
+def site(app, people):
+    """A site with a material, and a cone that grew by a fifth within a week."""
+    site = people["site"]
+    material = Material(site_id=site.id, name="Gravel, 0/32")
+    material.values.append(
+        MaterialValue(
+            valid_from=date(2026, 1, 1),
+            density_t_m3=1.6,
+            density_sigma_t_m3=0.05,
+            price_per_t=10.0,
+        )
+    )
+    db.session.add(material)
+    db.session.commit()
+    return site
+
+
+@pytest.fixture
+def measured(app, site, client_of):
+    """Two surveys with the cone drawn in both."""
+    material = db.session.scalar(sa.select(Material))
+    client = client_of("surveyor")
+    for day, height_m in ((FIRST, HEIGHT_M), (SECOND, 1.2 * HEIGHT_M)):
+        survey = ready_survey(app, site, flown_on=day, name=str(day), height_m=height_m)
+        body = {"name": "=Cone", "toe": circle(), "material_id": str(material.id)}
+        answer = client.post(f"/api/v1/surveys/{survey.id}/toes", json=body)
+        assert answer.status_code == 201, answer.text
+    return site
+
+
+def get(client, site, format, day=SECOND):
+    answer = client.get(f"/sites/{site.id}/inventory.{format}?on={day}")
+    assert answer.status_code == 200, answer.text
+    return answer.data
+
+
+def table(client, site, day=SECOND):
+    text = get(client, site, "csv", day).decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_inventory_of_a_day_is_that_of_the_newest_survey_up_to_it(client_of, measured):
+    client = client_of("viewer")
+    for day, factor in ((FIRST, 1.0), (SECOND - timedelta(days=1), 1.0), (SECOND, 1.2)):
+        row = table(client, measured, day)[0]
+        assert float(row["volume [m³]"]) == pytest.approx(factor * CONE_M3, rel=0.01)
+    row = table(client, measured)[0]
+    change, u95 = float(row["change [m³]"]), float(row["change ± 95 % [m³]"])
+    assert change == pytest.approx(0.2 * CONE_M3, abs=u95)
+    assert u95 > float(row["volume ± 95 % [m³]"])
+    assert float(row["mass [t]"]) == pytest.approx(1.6 * float(row["volume [m³]"]), abs=0.02)
+    by_density = 1.96 * 0.05 * float(row["volume [m³]"])
+    by_volume = 1.6 * float(row["volume ± 95 % [m³]"])
+    assert float(row["mass ± 95 % [t]"]) == pytest.approx(
+        (by_density**2 + by_volume**2) ** 0.5, rel=1e-3
+    )
+    page = client.get(f"/sites/{measured.id}/inventory?on={SECOND}").text
+    assert "=Cone" in page
+    assert '<polyline class="line"' in page
+    before = client.get(f"/sites/{measured.id}/inventory?on=2020-01-01").text
+    assert "Nothing to count yet" in before
+
+
+def test_every_file_has_the_same_numbers(client_of, measured, tmp_path):
+    client = client_of("viewer")
+    row = table(client, measured)[0]
+    # A name that a spreadsheet would take for a formula is a name.
+    assert row["pile"] == "'=Cone"
+    volume = float(row["volume [m³]"])
+    sheet = openpyxl.load_workbook(io.BytesIO(get(client, measured, "xlsx")))["Inventory"]
+    cells = dict(zip([c.value for c in sheet[1]], [c.value for c in sheet[2]], strict=True))
+    assert cells["pile"] == "=Cone"
+    assert cells["volume [m³]"] == volume
+    feature = json.loads(get(client, measured, "geojson"))["features"][0]
+    assert feature["properties"]["net_m3"] == pytest.approx(volume, abs=0.01)
+    root = ElementTree.fromstring(get(client, measured, "kml"))
+    assert f"{volume:.1f}" in "".join(root.itertext())
+    import ezdxf
+
+    path = tmp_path / "piles.dxf"
+    path.write_bytes(get(client, measured, "dxf"))
+    space = ezdxf.readfile(path).modelspace()
+    assert f"{volume:.1f}" in space.query("TEXT").first.dxf.text
+    assert len(list(space.query("POLYLINE").first.vertices)) == 48
+    path = tmp_path / "inventory.pdf"
+    path.write_bytes(get(client, measured, "pdf"))
+    command = ["pdftotext", "-layout", path, "-"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"{volume:.1f}"[:-1] in text
+    assert "Checked by: name, date, signature" in text
+
+
+def test_units_of_the_site_are_used(client_of, measured):
+    manager = client_of("manager")
+    body = {"name": "Pit 1", "volume_unit": "yd3", "mass_unit": "short_ton", "currency": "USD"}
+    assert manager.put(f"/api/v1/sites/{measured.id}", json=body).status_code == 200
+    row = table(manager, measured, FIRST)[0]
+    assert float(row["volume [yd³]"]) == pytest.approx(CONE_M3 / 0.764554857984, rel=0.01)
+    assert float(row["mass [short tons]"]) == pytest.approx(1.6 * CONE_M3 / 0.90718474, rel=0.01)
+
+
+def test_products_come_as_a_zip(client_of, measured):
+    survey = db.session.scalar(sa.select(Toe.survey_id))
+    content = client_of("viewer").get(f"/surveys/{survey}/products.zip").data
+    names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+    assert "dsm.tif" in names
+    assert zipfile.ZipFile(io.BytesIO(content)).testzip() is None
+
+
+def upload(client, site, content):
+    file = (io.BytesIO(content), "book.csv")
+    return client.post(
+        f"/sites/{site.id}/book", data={"file": file}, content_type="multipart/form-data"
+    )
+
+
+def test_books_are_held_against_what_was_measured(client_of, measured):
+    client = client_of("manager")
+    made = f"{0.2 * CONE_M3 * 1.6 + 50:.1f}".replace(".", ",")
+    german = (
+        "\ufeffdate;material;kind;mass [t];reference\r\n"
+        f"16.11.2026;gravel, 0/32;production;{made};A1\r\n"
+        "17.11.2026;Gravel, 0/32;sale;50,0;A2\r\n"
+    )
+    answer = upload(client, measured, german.encode("utf-8"))
+    assert answer.headers["Location"].endswith("added=2&known=0")
+    assert upload(client, measured, german.encode()).headers["Location"].endswith("added=0&known=2")
+    assert "fits within ±" in client.get(f"/sites/{measured.id}/book").text
+    upload(client, measured, b'date,material,kind,mass\n2026-11-18,"Gravel, 0/32",sale,300\n')
+    assert "differs" in client.get(f"/sites/{measured.id}/book").text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"date,material,kind,mass\n", "no lines below its header"),
+        (b"date,kind,mass\n2026-11-18,sale,3\n", "lacks material"),
+        (b"date;material;kind;mass\n2026-11-18;Coal;sale;3\n", "no material &#39;Coal&#39;"),
+        (b'date,material,kind,mass\n2026-13-18,"Gravel, 0/32",sale,3\n', "no date like"),
+        (b'date,material,kind,mass\n2026-11-18,"Gravel, 0/32",gift,3\n', "neither production"),
+        (b'date,material,kind,mass\n2026-11-18,"Gravel, 0/32",sale,-3\n', "no mass above 0"),
+        (b"date;material;kind;mass\n18.11.2026;Gravel, 0/32;sale;1.234\n", "may be 1234 or"),
+    ],
+)
+def test_a_bad_book_is_refused_as_a_whole(client_of, site, content, words):
+    answer = upload(client_of("manager"), site, content)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(BookEntry)) == 0
+
+
+def test_a_closed_period_keeps_what_it_rests_on(client_of, measured):
+    client = client_of("manager")
+    toe = db.session.scalar(
+        sa.select(Toe).where(Toe.superseded_at.is_(None)).order_by(Toe.created_at.desc())
+    )
+    form = {"name": "November", "ends_on": SECOND.isoformat()}
+    closed = client.post(f"/sites/{measured.id}/periods", data=form)
+    page = client.get(closed.headers["Location"])
+    assert "all as they were sealed" in page.text
+    body = {"name": "=Cone", "toe": circle(8.8), "pile_id": str(toe.pile_id)}
+    refused = client.put(f"/api/v1/toes/{toe.id}", json=body)
+    assert refused.status_code == 409
+    assert "November" in refused.json["detail"]
+    period = db.session.scalar(sa.select(Period))
+    again = client.post(f"/sites/{measured.id}/periods", data=form)
+    assert again.status_code == 409
+    assert client.post(f"/periods/{period.id}/reopen", data={"reason": ""}).status_code == 422
+    client.post(f"/periods/{period.id}/reopen", data={"reason": "the toe missed the foot"})
+    assert client.put(f"/api/v1/toes/{toe.id}", json=body).status_code == 200
+    page = client.get(f"/periods/{period.id}").text
+    assert "No longer as it was sealed: volumes, masses or values, toes" in page
+    amended = client.post(f"/sites/{measured.id}/periods", data=form)
+    assert "Amendment: the toe missed the foot" in client.get(amended.headers["Location"]).text
+    # What was sealed first is still there, unchanged.
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Period)) == 2
+
+
+def test_a_seal_that_was_tampered_with_is_noticed(client_of, measured):
+    client = client_of("manager")
+    form = {"name": "November", "ends_on": SECOND.isoformat()}
+    closed = client.post(f"/sites/{measured.id}/periods", data=form)
+    db.session.execute(sa.update(Measurement).values(net_m3=Measurement.net_m3 * 1.1))
+    db.session.commit()
+    assert "No longer as it was sealed: volumes" in client.get(closed.headers["Location"]).text
