@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import sys
 from collections.abc import Sequence
@@ -173,7 +174,14 @@ def _about(survey: Survey, options: argparse.Namespace) -> dict[str, object]:
         "vertical_sigma_m": survey.vertical_sigma_m,
         "toe_sigma_m": options.toe_sigma,
         "polygons": str(options.piles),
+        "surface_sha256": _sha256(survey.dsm_path),
+        "polygons_sha256": _sha256(options.piles),
     }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

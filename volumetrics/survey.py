@@ -51,6 +51,8 @@ class Survey:
         What was assumed.
     quality_path : Path, optional
         ``dsm_quality.tif`` on the same cells.
+    accuracy : dict
+        ``accuracy.json``, empty for a bare raster.
     """
 
     dsm_path: Path
@@ -63,6 +65,7 @@ class Survey:
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     quality_path: Path | None = None
+    accuracy: dict[str, Any] = field(default_factory=dict)
 
     def window(self, bounds_m: tuple[float, float, float, float], margin_m: float) -> Grid:
         """The cells within bounds and a margin; cells outside the raster are holes.
@@ -193,6 +196,7 @@ def open_survey(path: Path, stated_crs: str | None = None) -> Survey:
         facts,
         notes,
         quality_path,
+        accuracy,
     )
 
 

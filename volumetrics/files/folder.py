@@ -12,12 +12,13 @@ from volumetrics.files.datum import spatial_crs
 from volumetrics.files.dxf import write_dxf
 from volumetrics.files.geojson import write_geojson
 from volumetrics.files.geopackage import write_geopackage
+from volumetrics.files.page import write_page
 from volumetrics.files.raster import write_height_above_base
 from volumetrics.files.relief import Relief
 from volumetrics.io import table_row
 from volumetrics.survey import Survey
 
-KINDS = ("geojson", "dxf", "gpkg", "raster")
+KINDS = ("geojson", "dxf", "gpkg", "raster", "pages")
 
 
 def write_files(
@@ -46,6 +47,8 @@ def write_files(
         stem = folder / "piles" / file_stem(number, relief.volume.pile)
         if "raster" in kinds:
             write_height_above_base(_with(stem, "_height_above_base.tif"), relief, crs)
+        if "pages" in kinds:
+            write_page(stem, relief, survey, about)
         drawings.append(relief.drawing())
         toes.append((relief.toe, table_row(relief.volume)))
     if "geojson" in kinds:
