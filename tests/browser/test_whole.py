@@ -1,0 +1,144 @@
+"""From the memory card to the signed inventory, in a browser."""
+
+import csv
+import io
+import json
+import subprocess
+
+import pytest
+import rasterio
+import shapely
+
+from tests.browser.conftest import check_access, shoot
+
+PILE = "Gravel 16-32"
+
+
+def draped(flight):
+    """Toe of the pile as somebody would click it: few vertices, with elevations."""
+    features = json.loads((flight / "piles.geojson").read_text())["features"]
+    found = next(item for item in features if item["properties"]["name"] == PILE)
+    polygon = shapely.Polygon(found["geometry"]["coordinates"][0]).buffer(0.2).simplify(0.15)
+    places = list(polygon.exterior.coords)[:-1]
+    with rasterio.open(flight / "truth" / "dsm.tif") as surface:
+        return [[e, n, float(next(surface.sample([(e, n)]))[0])] for e, n in places]
+
+
+def true_volume_m3(flight):
+    piles = json.loads((flight / "truth" / "volumes.json").read_text())["piles"]
+    return next(pile["map_volume_m3"] for pile in piles if pile["name"] == PILE)
+
+
+def upload(page, flight):
+    """Drop the whole flight, with a connection that breaks now and then."""
+    broken = []
+
+    def unreliable(route):
+        if route.request.method == "PATCH" and len(broken) < 3:
+            broken.append(route.request.url)
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/uploads/*", unreliable)
+    files = sorted((flight / "images").glob("*.JPG"))
+    page.set_input_files("input[type=file]", [str(path) for path in files])
+    page.wait_for_selector(".verdict .note.good", timeout=90_000)
+    assert len(broken) == 3
+    page.unroute("**/api/v1/uploads/*")
+    return len(files)
+
+
+def draw(page, places):
+    """Click the toe vertex by vertex on the model, seen from above."""
+    page.wait_for_selector("#viewer[data-state=ready]", timeout=90_000)
+    canvas = page.locator(".stage > canvas")
+    box = canvas.bounding_box()
+
+    def at(place):
+        x, y = page.evaluate("q => document.querySelector('#viewer').project(q)", place)
+        return box["x"] + x, box["y"] + y
+
+    canvas.focus()
+    page.keyboard.press("t")
+    page.wait_for_timeout(1500)
+    middle = [sum(values) / len(places) for values in zip(*places, strict=True)]
+    page.mouse.move(*at(middle))
+    for _ in range(6):
+        page.mouse.wheel(0, -240)
+        page.wait_for_timeout(150)
+    page.wait_for_timeout(3000)
+    page.keyboard.press("d")
+    for place in [*places, places[0]]:
+        page.mouse.move(*at(place))
+        page.mouse.down()
+        page.mouse.up()
+        page.wait_for_timeout(60)
+    page.wait_for_selector(".draft[data-net-m3]", timeout=30_000)
+    page.wait_for_timeout(500)
+
+
+def test_from_the_photos_to_the_inventory(page, flight, address):
+    page.click("text=New site")
+    page.fill("input[name=name]", "Pit <b>1</b> & co")
+    check_access(page)
+    page.click("button.primary")
+    page.click("text=Upload the first survey")
+    page.fill("input[name=name]", "Week 47")
+    page.click("text=Go on to the upload")
+    count = upload(page, flight)
+    assert f"{count} photos" in page.inner_text(".photo-count")
+    assert page.locator(".photo-map circle").count() == count
+    shoot(page, "uploaded")
+    check_access(page)
+    page.click("#start")
+    page.wait_for_selector("#run")
+    shoot(page, "running")
+    check_access(page)
+    page.wait_for_selector("text=Open the 3D model", timeout=240_000)
+    shoot(page, "ready")
+    check_access(page)
+
+    page.click("text=Open the 3D model")
+    draw(page, draped(flight))
+    drawn = page.locator(".draft")
+    net_m3 = float(drawn.get_attribute("data-net-m3"))
+    assert net_m3 == pytest.approx(true_volume_m3(flight), rel=0.02)
+    assert float(drawn.get_attribute("data-volume-ms")) > 0.0
+    shoot(page, "drawn")
+    check_access(page)
+    page.fill("#pile-name", "Gravel <i>16/32</i>")
+    page.click("text=Save pile")
+    page.wait_for_selector("text=1 pile")
+
+    page.goto("/sites")
+    page.click("a.card >> nth=0")
+    page.wait_for_selector("text=Gravel <i>16/32</i>")
+    shoot(page, "inventory")
+    check_access(page)
+    with page.expect_download() as download:
+        page.click("text=CSV")
+    text = download.value.path().read_text("utf-8-sig")
+    row = next(csv.DictReader(io.StringIO(text)))
+    assert row["pile"] == "Gravel <i>16/32</i>"
+    assert float(row["volume [m³]"]) == pytest.approx(net_m3, abs=0.5)
+    with page.expect_download() as download:
+        page.click("text=PDF")
+    command = ["pdftotext", "-layout", str(download.value.path()), "-"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Gravel <i>16/32</i>" in said
+    assert row["volume [m³]"][:4] in said
+    # A connection that broke on purpose is the only thing that a console may complain of.
+    assert [c for c in page.complaints if "ERR_CONNECTION_RESET" not in c] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/sites", "/sites/new", "/account", "/organisation", "/workers", "/password", "/nothing"],
+)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_for_everybody(page, path, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.goto(path)
+    shoot(page, f"{scheme}{path.replace('/', '-')}")
+    check_access(page)
