@@ -3,6 +3,8 @@
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
+TEST_READY := .venv/.ready-tests
+TEST_PACKAGES := chromium nginx poppler-utils prometheus wrk
 PAGES := app/static/dist/manifest.json
 FRONTEND := app/frontend
 
@@ -11,8 +13,13 @@ help: ## Say what can be made
 
 setup: $(READY) ## Install missing system packages and .venv (every other target does it, too)
 
-$(READY): requirements.lock pyproject.toml scripts/setup.sh
+$(READY): requirements.lock pyproject.toml scripts/setup.sh scripts/packages.sh
 	bash scripts/setup.sh
+	@touch $@
+
+# Programs that only the tests use: a browser, and readers and servers that nobody here wrote.
+$(TEST_READY): Makefile scripts/packages.sh $(READY)
+	bash scripts/packages.sh $(TEST_PACKAGES)
 	@touch $@
 
 $(FRONTEND)/node_modules/.ready: $(FRONTEND)/package.json $(FRONTEND)/package-lock.json
@@ -30,7 +37,7 @@ demo: $(READY) ## Render the demo quarry, reconstruct it, measure its piles, com
 
 test: check ## The whole gate, as in CI
 
-check: $(READY) $(PAGES)
+check: $(READY) $(TEST_READY) $(PAGES)
 	cd $(FRONTEND) && npm run --silent check && npm run --silent test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

@@ -12,24 +12,7 @@ python=$(command -v python3.11 || true)
 if [ -z "$python" ] || ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     packages+=(python3.11 python3.11-venv)
 fi
-
-if command -v dpkg-query >/dev/null; then
-    missing=()
-    for package in "${packages[@]}"; do
-        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
-            missing+=("$package")
-    done
-    if [ ${#missing[@]} -gt 0 ]; then
-        echo "Installing system packages: ${missing[*]}"
-        root=()
-        [ "$(id -u)" = 0 ] || root=(sudo)
-        "${root[@]}" apt-get update -qq
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends "${missing[@]}"
-    fi
-else
-    echo "This is no Debian: these must be there under their own names: ${packages[*]}"
-fi
+bash scripts/packages.sh "${packages[@]}"
 
 echo "Installing Python packages into .venv"
 "${python:-python3.11}" -m venv .venv
