@@ -37,6 +37,7 @@ _DPI = 160
 _PLAN_MM = 100.0
 _COLUMN_MM = 126.0
 _FOOT_MM = 261.0
+_SECTION_MM = (RIGHT_MM - LEFT_MM - 10.0, 25.0)
 _CAUSES = {
     "surface_noise": "noise of the surface",
     "base_noise": "noise at the toe",
@@ -179,19 +180,32 @@ def _draw_section(page: Figure, top_mm: float, cut: Section) -> None:
         f"{1000.0 * base_u95_m:.0f} mm (95 %);  lengths in metres, heights not exaggerated"
     )
     text_at(page, RIGHT_MM, top_mm, told, 6.5, color=MUTED, align="right")
-    axes = axes_at(page, LEFT_MM + 10.0, top_mm + 2.0, RIGHT_MM - LEFT_MM - 10.0, 25.0)
+    axes = axes_at(page, LEFT_MM + 10.0, top_mm + 2.0, *_SECTION_MM)
     axes.fill_between(
         cut.along_m, cut.base_m, cut.surface_m, where=~np.isnan(cut.base_m), color=ACCENT,
         alpha=0.12, lw=0,
     )  # fmt: skip
     _draw_band(axes, cut.along_m, cut.base_m, cut.base_u95_m, MUTED)
     _draw_band(axes, cut.along_m, cut.surface_m, np.full(len(cut.along_m), cut.surface_u95_m), INK)
-    axes.set_xlim(0.0, float(cut.along_m[-1]))
-    axes.set_aspect("equal", adjustable="datalim")
+    _frame_section(axes, cut)
     axes.ticklabel_format(useOffset=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.set_ylabel("elevation m", size=6.5)
+
+
+def _frame_section(axes: Axes, cut: Section) -> None:
+    """Limits with one scale for lengths and heights, around the whole section."""
+    width_mm, height_mm = _SECTION_MM
+    long_m = float(cut.along_m[-1])
+    low_m = float(np.nanmin([np.nanmin(cut.surface_m), np.nanmin(cut.base_m)]))
+    top_m = float(np.nanmax([np.nanmax(cut.surface_m), np.nanmax(cut.base_m)]))
+    scale = max(long_m / width_mm, 1.15 * (top_m - low_m) / height_mm)
+    middle_x, middle_y = 0.5 * long_m, 0.5 * (low_m + top_m)
+    half_x, half_y = 0.5 * scale * width_mm, 0.5 * scale * height_mm
+    axes.set(
+        xlim=(middle_x - half_x, middle_x + half_x), ylim=(middle_y - half_y, middle_y + half_y)
+    )
 
 
 def _draw_band(
