@@ -51,10 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+    meter = Meter()
     try:
         options = Options(chosen.quality, chosen.engine, chosen.crs, chosen.opensfm)
         request = Request(chosen.photos, chosen.survey, options, chosen.gcp, chosen.geo)
-        written = reconstruct(request, max(1, chosen.jobs), Meter(), cancelled)
+        written = reconstruct(request, max(1, chosen.jobs), meter, cancelled, meter.tell)
     except (Cancelled, KeyboardInterrupt):
         print("\nStopped. The same command resumes where it was.", file=sys.stderr)
         return _EXIT_CANCELLED

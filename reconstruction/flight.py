@@ -20,6 +20,8 @@ from reconstruction.verdict import Finding, FlightVerdict
 Floats = NDArray[np.float64]
 
 _LEAST_PHOTOS = 3
+_LEAST_POSITIONS = 3
+_LEAST_CONTROL = 3
 # Two photos closer than this share of the flying height have no parallax to speak of.
 _LEAST_BASE_RATIO = 0.02
 _HOLDING_OVERLAP = 0.2
@@ -43,6 +45,7 @@ def judge_flight(
     photos: tuple[Photo, ...],
     quality: tuple[PhotoQuality, ...],
     set_aside: tuple[tuple[str, str], ...] = (),
+    control_count: int = 0,
 ) -> FlightVerdict:
     """The verdict on a flight.
 
@@ -54,6 +57,8 @@ def judge_flight(
         One for each photo.
     set_aside : tuple of (str, str)
         Name and reason of files that are not used.
+    control_count : int
+        Ground control points; check points do not count.
 
     Returns
     -------
@@ -64,6 +69,7 @@ def judge_flight(
         return FlightVerdict(tuple(findings), 0)
     layout = lay_out(photos)
     known = np.flatnonzero(layout.placed & np.isfinite(layout.gsd_m))
+    findings += _place_and_scale(photos, control_count)
     findings += _positions(photos, layout)
     coverage = None
     if len(known) >= _LEAST_PHOTOS:
@@ -71,7 +77,7 @@ def judge_flight(
         findings += _overlap(photos, layout, known, coverage)
     else:
         findings += _overlap_unknown(layout)
-    findings += _rtk(photos)
+    findings += _rtk(photos, control_count)
     findings += _cameras(photos)
     findings += _angles(photos)
     findings += _times(photos)
@@ -120,15 +126,32 @@ def _count(photos: tuple[Photo, ...], set_aside: tuple[tuple[str, str], ...]) ->
         )
 
 
+def _place_and_scale(photos: tuple[Photo, ...], control_count: int) -> Iterator[Finding]:
+    """Refuse what nothing places and scales; say so where control alone does."""
+    count = sum(photo.position is not None for photo in photos)
+    if count >= _LEAST_POSITIONS:
+        return
+    have = f"Only {count} photos have a position" if count else "No photo has a position"
+    if control_count >= _LEAST_CONTROL:
+        yield Finding(
+            "info",
+            "control-only",
+            f"{have}: place and scale come from the {control_count} ground control points alone.",
+        )
+        return
+    yield Finding(
+        "refuse",
+        "no-positions",
+        f"{have}, and there are {control_count or 'no'} ground control points: nothing tells the"
+        " place and scale, and without scale there is no volume.",
+        f"Give at least {_LEAST_CONTROL} ground control points, better 5 (--gcp), or a position"
+        " file (--geo).",
+    )
+
+
 def _positions(photos: tuple[Photo, ...], layout: Layout) -> Iterator[Finding]:
     missing = ~np.isfinite(layout.xy[:, 0])
     if missing.all():
-        yield Finding(
-            "warn",
-            "no-positions",
-            "No photo has a position: the survey has no scale and no place of its own.",
-            "Give ground control points (--gcp) or a position file (--geo).",
-        )
         return
     if missing.any():
         yield Finding(
@@ -229,7 +252,7 @@ def _overlap_unknown(layout: Layout) -> Iterator[Finding]:
     )
 
 
-def _rtk(photos: tuple[Photo, ...]) -> Iterator[Finding]:
+def _rtk(photos: tuple[Photo, ...], control_count: int) -> Iterator[Finding]:
     measured = [photo.position for photo in photos if photo.position]
     if not measured:
         return
@@ -250,6 +273,13 @@ def _rtk(photos: tuple[Photo, ...]) -> Iterator[Finding]:
             f"{len(loose)} of {len(measured)} positions have no fixed RTK solution.",
             "They count little in the adjustment. Check the link to the base station.",
             loose,
+        )
+    elif control_count >= _LEAST_CONTROL:
+        yield Finding(
+            "info",
+            "positions-coarse",
+            "The positions are good to metres: place and scale come from the"
+            f" {control_count} ground control points.",
         )
     else:
         yield Finding(

@@ -77,7 +77,6 @@ class PhotoSet:
         One for each photo.
     set_aside : tuple of (str, str)
         Name and reason of each file that looked like a photo and cannot be used.
-    verdict : FlightVerdict
     notes : tuple of str
         What a surveyor should know about the position file.
     """
@@ -85,8 +84,11 @@ class PhotoSet:
     photos: tuple[Photo, ...]
     quality: tuple[PhotoQuality, ...]
     set_aside: tuple[tuple[str, str], ...]
-    verdict: FlightVerdict
     notes: tuple[str, ...] = ()
+
+    def judged(self, control_count: int = 0) -> FlightVerdict:
+        """What is to be said of the flight, with so many ground control points."""
+        return judge_flight(self.photos, self.quality, self.set_aside, control_count)
 
     def save(self, folder: Path) -> None:
         """Write ``photos.json`` into a folder."""
@@ -94,7 +96,6 @@ class PhotoSet:
             "photos": [photo.to_json() for photo in self.photos],
             "quality": [asdict(quality) for quality in self.quality],
             "set_aside": self.set_aside,
-            "verdict": self.verdict.to_json(),
             "notes": self.notes,
         }
         (folder / "photos.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
@@ -107,13 +108,12 @@ class PhotoSet:
             tuple(Photo.from_json(item) for item in values["photos"]),
             tuple(PhotoQuality(**item) for item in values["quality"]),
             tuple((name, reason) for name, reason in values["set_aside"]),
-            FlightVerdict.from_json(values["verdict"]),
             tuple(values["notes"]),
         )
 
 
 def read_flight(inputs: PhotoFolder, run: Run) -> PhotoSet:
-    """Read every photo below a folder once, and judge the flight.
+    """Read every photo below a folder once.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def read_flight(inputs: PhotoFolder, run: Run) -> PhotoSet:
     Returns
     -------
     PhotoSet
-        Also of a flight that is refused: see `FlightVerdict.require_usable`.
+        Also of a flight that cannot work: see `PhotoSet.judged`.
 
     Raises
     ------
@@ -155,8 +155,7 @@ def read_flight(inputs: PhotoFolder, run: Run) -> PhotoSet:
     notes: tuple[str, ...] = ()
     if inputs.positions:
         usable, notes = apply_positions(inputs.positions, usable)
-    verdict = judge_flight(usable, tuple(quality), tuple(set_aside))
-    return PhotoSet(usable, tuple(quality), tuple(set_aside), verdict, notes)
+    return PhotoSet(usable, tuple(quality), tuple(set_aside), notes)
 
 
 def photo_names(folder: Path) -> list[str]:
@@ -322,9 +321,8 @@ def _jpeg_is_complete(content: bytes) -> bool:
 
 def _run(inputs: PhotoFolder, options: None, folder: Path, run: Run) -> PhotoSet:
     photo_set = read_flight(inputs, run)
-    photo_set.verdict.require_usable()
     photo_set.save(folder)
     return photo_set
 
 
-IMAGES: Stage[PhotoFolder, None, PhotoSet] = Stage("images", 1, 0.1, _run, PhotoSet.load)
+IMAGES: Stage[PhotoFolder, None, PhotoSet] = Stage("images", 2, 0.1, _run, PhotoSet.load)

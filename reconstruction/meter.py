@@ -31,6 +31,10 @@ class Meter:
         )
         sys.stderr.flush()
 
+    def tell(self, text: str) -> None:
+        """Print a line that stays."""
+        print(f"\r\033[K{text}" if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
+
     def _remaining(self, now: float, fraction: float) -> str:
         done = fraction - (self._begun or 0.0)
         if done < 0.02:

@@ -7,21 +7,19 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import pyproj
-
-from reconstruction import __version__
+from reconstruction import survey_facts
 from reconstruction.control import read_control
-from reconstruction.dense import DENSE, DenseInputs, DenseSurface
-from reconstruction.dsm import DSM, Dsm, DsmOptions
+from reconstruction.dense import DENSE, DenseInputs
+from reconstruction.dsm import DSM, DsmOptions
 from reconstruction.errors import OptionError
 from reconstruction.features import FEATURES, FeatureInputs
-from reconstruction.georeference import GEOREFERENCE, Georeferenced, GeoreferenceInputs
+from reconstruction.georeference import GEOREFERENCE, GeoreferenceInputs
 from reconstruction.images import IMAGES, PhotoFolder, PhotoSet, listing
 from reconstruction.matches import MATCHES, MatchInputs, MatchOptions
 from reconstruction.options import Options
@@ -37,11 +35,11 @@ from reconstruction.products import (
     write_json,
 )
 from reconstruction.report import write_report
-from reconstruction.sfm import SFM, SfmInputs
-from reconstruction.stage import Finished, Run, Stage, perform, tool_versions
+from reconstruction.sfm import SFM, SfmInputs, finds_own_features
+from reconstruction.stage import Finished, Run, Stage, perform, storage_error
 from reconstruction.tie_refinement import TIES, TieInputs
 from reconstruction.tiles3d import MODEL, ModelInputs
-from reconstruction.vertical_datum import ellipsoid_above_m, in_one_datum
+from reconstruction.vertical_datum import in_one_datum
 
 In = TypeVar("In")
 Opt = TypeVar("Opt")
@@ -51,10 +49,12 @@ RECIPE: tuple[Stage[Any, Any, Any], ...] = (
     IMAGES, PAIRS, FEATURES, MATCHES, SFM, TIES, GEOREFERENCE, DENSE, DSM, POINT_CLOUD,
     ORTHOMOSAIC, MODEL,
 )  # fmt: skip
+_TOTAL_WEIGHT = sum(stage.weight for stage in RECIPE)
 WORK_FOLDER = "work"
 LOG_FILE = "log.jsonl"
 
 Reporter = Callable[[str, float, str], None]
+Teller = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -88,17 +88,21 @@ class _Kitchen:
     survey: Path
     jobs: int
     report: Reporter
+    teller: Teller
     cancelled: threading.Event
     timings: list[dict[str, Any]] = field(default_factory=list)
+
+    def _share_before(self, stage: Stage[Any, Any, Any]) -> float:
+        """Share of the run's work that comes before a stage."""
+        return sum(item.weight for item in RECIPE[: RECIPE.index(stage)]) / _TOTAL_WEIGHT
 
     def cook(
         self, stage: Stage[In, Opt, Out], inputs: In, options: Opt, *depends_on: str
     ) -> Finished[Out]:
-        total = sum(item.weight for item in RECIPE)
-        before = sum(item.weight for item in RECIPE[: RECIPE.index(stage)])
+        before, share = self._share_before(stage), stage.weight / _TOTAL_WEIGHT
 
         def report(fraction: float, message: str) -> None:
-            self.report(stage.name, (before + stage.weight * fraction) / total, message)
+            self.report(stage.name, before + share * fraction, message)
 
         self.log(stage.name, "started")
         finished = perform(
@@ -115,6 +119,17 @@ class _Kitchen:
         self.log(stage.name, "resumed" if finished.resumed else "finished", **seconds)
         return finished
 
+    def skip(self, stage: Stage[Any, Any, Any], why: str) -> None:
+        """Pass over a stage that nothing needs."""
+        self.report(stage.name, self._share_before(stage) + stage.weight / _TOTAL_WEIGHT, why)
+        self.log(stage.name, "skipped", message=why)
+
+    def tell(self, stage: Stage[Any, Any, Any], *notes: str) -> None:
+        """Tell people what they should know, and log it."""
+        for note in notes:
+            self.teller(note)
+            self.log(stage.name, "note", message=note)
+
     def log(self, stage: str, event: str, **facts: Any) -> None:
         """Append one line to the survey's log."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -122,12 +137,18 @@ class _Kitchen:
         with (self.survey / LOG_FILE).open("a", encoding="utf-8") as log:
             log.write(line + "\n")
 
+    def log_end(self, error: BaseException) -> None:
+        """Log why a run ends; where the disk is full, that is told by the error alone."""
+        with suppress(OSError):
+            self.log("run", "stopped", error=type(error).__name__, message=str(error))
+
 
 def reconstruct(
     request: Request,
     jobs: int,
     report: Reporter = lambda stage, fraction, message: None,
     cancelled: threading.Event | None = None,
+    tell: Teller = lambda note: None,
 ) -> Path:
     """Make a survey of photos, or finish one that was interrupted.
 
@@ -140,6 +161,8 @@ def reconstruct(
         Receives stage, fraction of the whole run and a message.
     cancelled : threading.Event or None
         Set it to stop at the next opportunity; a later call resumes.
+    tell : callable
+        Receives what a surveyor should know, a sentence or two at a time, as soon as it is found.
 
     Returns
     -------
@@ -153,72 +176,68 @@ def reconstruct(
     Cancelled
         When ``cancelled`` was set.
     """
-    survey, options = request.survey, request.options
     _prepare(request)
-    kitchen = _Kitchen(survey, jobs, report, cancelled or threading.Event())
-    started = time.time()
+    kitchen = _Kitchen(request.survey, jobs, report, tell, cancelled or threading.Event())
     try:
-        folder = PhotoFolder(request.photos, request.positions)
-        images = kitchen.cook(IMAGES, folder, None, *listing(folder))
-        flight = images.output
-        control = read_control(request.control, flight.photos) if request.control else None
-        leveled, datum_notes = in_one_datum(flight.photos, control)
-        pairs = kitchen.cook(PAIRS, flight, PairOptions(), images.fingerprint)
-        features = kitchen.cook(
-            FEATURES, FeatureInputs(flight.photos), options.features, images.fingerprint
-        )
-        matches = kitchen.cook(
-            MATCHES,
-            MatchInputs(flight.photos, features.output, pairs.output.pairs),
-            MatchOptions(),
-            features.fingerprint,
-            pairs.fingerprint,
-        )
-        model = kitchen.cook(
-            SFM,
-            SfmInputs(flight.photos, features.output, matches.output),
-            options.sfm,
-            matches.fingerprint,
-        )
-        files = {photo.name: photo.path for photo in flight.photos}
-        tied = kitchen.cook(TIES, TieInputs(model.output, files), None, model.fingerprint)
-        placed = kitchen.cook(
-            GEOREFERENCE,
-            GeoreferenceInputs(tied.output, leveled, control),
-            options.georeference,
-            tied.fingerprint,
-            _digest(request.control),
-            *datum_notes,
-        )
-        block = placed.output.block
-        geoid_m = _geoid_height_m(placed.output)
-        dense = kitchen.cook(DENSE, DenseInputs(block, files), options.dense, placed.fingerprint)
-        gsd_m = dense.output.gsd_m
-        dsm = kitchen.cook(DSM, dense.output, DsmOptions(), dense.fingerprint)
-        cloud = kitchen.cook(
-            POINT_CLOUD,
-            PointCloudInputs(dense.output.tiles, block.frame.epsg),
-            PointCloudOptions(),
-            dense.fingerprint,
-        )
-        ortho = kitchen.cook(
-            ORTHOMOSAIC,
-            OrthomosaicInputs(block, files, dsm.output.dsm, gsd_m),
-            options.orthomosaic,
-            dsm.fingerprint,
-        )
-        textured = kitchen.cook(
-            MODEL,
-            ModelInputs(
-                block, files, ortho.output.exposures, dsm.output.dsm, gsd_m, geoid_m or 0.0
-            ),
-            options.model,
-            ortho.fingerprint,
-            repr(geoid_m),
-        )
+        return _follow(request, kitchen)
+    except OSError as error:
+        kitchen.log_end(error)
+        raise storage_error("survey", error) from error
     except BaseException as error:
-        kitchen.log("run", "stopped", error=type(error).__name__, message=str(error))
+        kitchen.log_end(error)
         raise
+
+
+def _follow(request: Request, kitchen: _Kitchen) -> Path:
+    """The recipe."""
+    survey, options = request.survey, request.options
+    started = time.time()
+    folder = PhotoFolder(request.photos, request.positions)
+    images = kitchen.cook(IMAGES, folder, None, *listing(folder))
+    flight = images.output
+    control = read_control(request.control, flight.photos) if request.control else None
+    verdict = flight.judged(len(control.control_points) if control else 0)
+    kitchen.tell(IMAGES, *map(str, verdict.findings), *flight.notes)
+    verdict.require_usable()
+    leveled, datum_notes = in_one_datum(flight.photos, control)
+    kitchen.tell(IMAGES, *datum_notes)
+    matched, fingerprint = _matched(images, options, kitchen)
+    model = kitchen.cook(SFM, matched, options.sfm, fingerprint)
+    files = {photo.name: photo.path for photo in flight.photos}
+    tied = kitchen.cook(TIES, TieInputs(model.output, files), None, model.fingerprint)
+    placed = kitchen.cook(
+        GEOREFERENCE,
+        GeoreferenceInputs(tied.output, leveled, control),
+        options.georeference,
+        tied.fingerprint,
+        _digest(request.control),
+        *datum_notes,
+    )
+    kitchen.tell(GEOREFERENCE, *placed.output.notes)
+    block = placed.output.block
+    geoid_m = survey_facts.geoid_height_m(placed.output)
+    dense = kitchen.cook(DENSE, DenseInputs(block, files), options.dense, placed.fingerprint)
+    gsd_m = dense.output.gsd_m
+    dsm = kitchen.cook(DSM, dense.output, DsmOptions(), dense.fingerprint)
+    cloud = kitchen.cook(
+        POINT_CLOUD,
+        PointCloudInputs(dense.output.tiles, block.frame.epsg),
+        PointCloudOptions(),
+        dense.fingerprint,
+    )
+    ortho = kitchen.cook(
+        ORTHOMOSAIC,
+        OrthomosaicInputs(block, files, dsm.output.dsm, gsd_m),
+        options.orthomosaic,
+        dsm.fingerprint,
+    )
+    textured = kitchen.cook(
+        MODEL,
+        ModelInputs(block, files, ortho.output.exposures, dsm.output.dsm, gsd_m, geoid_m or 0.0),
+        options.model,
+        ortho.fingerprint,
+        repr(geoid_m),
+    )
     products = [
         Product("dsm.tif", dsm.output.dsm),
         Product("dsm_quality.tif", dsm.output.quality),
@@ -226,13 +245,17 @@ def reconstruct(
         Product("orthomosaic.tif", ortho.output.path),
         Product("model", textured.output.tileset.parent),
     ]
+    # From here until the new one is written the folder is no complete survey.
+    (survey / SURVEY_FILE).unlink(missing_ok=True)
     for product in products:
         publish(product, survey)
-    write_json(survey / "cameras.geojson", _cameras(placed.output, flight))
-    write_json(survey / ACCURACY_FILE, _accuracy(placed.output, dsm.output, dense.output))
+    write_json(survey / "cameras.geojson", survey_facts.cameras(placed.output, flight))
+    write_json(
+        survey / ACCURACY_FILE, survey_facts.accuracy(placed.output, dsm.output, dense.output)
+    )
     names = [*(product.name for product in products), "cameras.geojson", ACCURACY_FILE]
     kitchen.log("run", "finished", seconds=round(time.time() - started, 1))
-    facts = _survey_facts(request, flight, placed.output, dense.output)
+    facts = survey_facts.survey(options, flight, verdict, placed.output, dense.output)
     facts["geoid_height_m"] = geoid_m
     facts["notes"] = [*flight.notes, *datum_notes, *placed.output.notes]
     facts["stages"] = kitchen.timings
@@ -240,6 +263,27 @@ def reconstruct(
     write_json(survey / SURVEY_FILE, facts)
     write_report(survey)
     return survey / SURVEY_FILE
+
+
+def _matched(
+    images: Finished[PhotoSet], options: Options, kitchen: _Kitchen
+) -> tuple[SfmInputs, str]:
+    """What structure from motion gets, with its fingerprint: photos and, if need be, matches."""
+    photos = images.output.photos
+    if finds_own_features(options.engine):
+        for stage in (PAIRS, FEATURES, MATCHES):
+            kitchen.skip(stage, f"done by {options.engine} itself")
+        return SfmInputs(photos), images.fingerprint
+    pairs = kitchen.cook(PAIRS, images.output, PairOptions(), images.fingerprint)
+    features = kitchen.cook(FEATURES, FeatureInputs(photos), options.features, images.fingerprint)
+    matches = kitchen.cook(
+        MATCHES,
+        MatchInputs(photos, features.output, pairs.output.pairs),
+        MatchOptions(),
+        features.fingerprint,
+        pairs.fingerprint,
+    )
+    return SfmInputs(photos, features.output, matches.output), matches.fingerprint
 
 
 def _prepare(request: Request) -> None:
@@ -261,93 +305,3 @@ def _prepare(request: Request) -> None:
 
 def _digest(path: Path | None) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
-
-
-def _geoid_height_m(placed: Georeferenced) -> float | None:
-    """Height of the survey's vertical datum above the ellipsoid at its middle, where known."""
-    frame = placed.block.frame
-    above = ellipsoid_above_m(
-        placed.vertical_datum, np.array([frame.latitude_deg]), np.array([frame.longitude_deg])
-    )
-    return None if above is None else float(above[0])
-
-
-def _cameras(placed: Georeferenced, flight: PhotoSet) -> dict[str, Any]:
-    """One point a photo: where it is, or why it is not there."""
-    frame = placed.block.frame
-    shots = {shot.name: shot for shot in placed.block.shots}
-    features = []
-    for photo in flight.photos:
-        properties: dict[str, Any] = {
-            "name": photo.name,
-            "registered": photo.name in shots,
-            "captured_at": photo.captured_at,
-        }
-        geometry = None
-        if photo.position:
-            properties["measured"] = asdict(photo.position)
-        if photo.name in shots:
-            shot = shots[photo.name]
-            place = frame.to_map(shot.centre[None])[0]
-            geometry = {"type": "Point", "coordinates": place.tolist()}
-            # Camera axes are right, down, forward: the forward one tells where it looks.
-            properties["looks_along"] = shot.rotation[2].tolist()
-            properties["camera"] = shot.camera
-        else:
-            properties["reason"] = "Too few matches with other photos."
-        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
-    features += [
-        {
-            "type": "Feature",
-            "geometry": None,
-            "properties": {"name": name, "registered": False, "reason": reason},
-        }
-        for name, reason in flight.set_aside
-    ]
-    crs = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{frame.epsg}"}}
-    return {"type": "FeatureCollection", "crs": crs, "features": features}
-
-
-def _accuracy(placed: Georeferenced, dsm: Dsm, dense: DenseSurface) -> dict[str, Any]:
-    """The adjustment's facts and the surface's.
-
-    Noise that two halves of the photos do not share is measured by comparing them; what bends
-    the whole block is known to the adjustment only. The surface has both.
-    """
-    bending = placed.accuracy["block_deformation"]
-    noise: dict[str, Any] | None = None
-    if dsm.noise is not None:
-        noise = dsm.noise.to_json()
-        noise["components"] = [*noise["components"], *bending]
-    return {
-        **placed.accuracy,
-        "dsm_noise": noise,
-        "dsm_area_m2": dsm.area_m2,
-        "dsm_median_matches": dsm.median_count,
-        "stereo_pair_count": len(dense.pairs),
-    }
-
-
-def _survey_facts(
-    request: Request, flight: PhotoSet, placed: Georeferenced, dense: DenseSurface
-) -> dict[str, Any]:
-    epsg = placed.block.frame.epsg
-    return {
-        "format": "cairn-survey",
-        "format_version": 1,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "software": {"cairn": __version__, **tool_versions()},
-        "epsg": epsg,
-        "crs_name": pyproj.CRS.from_epsg(epsg).name,
-        "vertical_datum": placed.vertical_datum,
-        "local_frame": placed.block.frame.to_json(),
-        "bounds": list(dense.grid.bounds),
-        "cell_size_m": dense.grid.cell_size_m,
-        "gsd_m": dense.gsd_m,
-        "image_count": len(flight.photos),
-        "registered_count": len(placed.block.shots),
-        "captured_at": min((p.captured_at for p in flight.photos if p.captured_at), default=None),
-        "options": asdict(request.options),
-        "set_aside": [{"name": name, "reason": reason} for name, reason in flight.set_aside],
-        "verdict": flight.verdict.to_json(),
-    }

@@ -7,6 +7,7 @@ cannot work says why.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -178,7 +179,7 @@ def perform(
     except (ReconstructionError, Cancelled):
         raise
     except OSError as error:
-        raise StageError(stage.name, f"{error}.", _os_hint(error)) from error
+        raise storage_error(stage.name, error) from error
     seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu
     facts = {
         "stage": stage.name,
@@ -204,10 +205,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _os_hint(error: OSError) -> str:
-    if error.errno == 28:
-        return "The disk is full: free some space and run the same command again, it resumes."
-    return "Check the disk and the folder's permissions, then run the same command again."
+def storage_error(stage: str, error: OSError) -> StageError:
+    """What to say of a disk that does not do as it should."""
+    hint = "Check the disk and the folder's permissions, then run the same command again."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "The disk is full: free some space and run the same command again, it resumes."
+    return StageError(stage, f"{error}.", hint)
 
 
 def _fingerprint(stage: Stage[Any, Any, Any], options: Any, depends_on: Iterable[str]) -> str:

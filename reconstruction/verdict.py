@@ -34,6 +34,10 @@ class Finding:
     remedy: str = ""
     photos: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """One line for people."""
+        return f"{'Warning: ' * (self.level == 'warn')}{self.message} {self.remedy}".strip()
+
 
 @dataclass(frozen=True)
 class FlightVerdict:

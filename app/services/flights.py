@@ -34,16 +34,18 @@ def request(survey_id: UUID, options: dict[str, Any], workspace: Path) -> Callab
 
 def judge(survey_id: UUID) -> None:
     """Read all photos of a survey once and store what is to be said of the flight."""
+    from reconstruction.control import read_control
     from reconstruction.errors import ReconstructionError
     from reconstruction.images import PhotoFolder, read_flight
     from reconstruction.stage import Run
 
     folder = current_app.extensions["cairn_storage"].photos(survey_id)
-    _, positions = _text_files(survey_id, folder)
+    control, positions = _text_files(survey_id, folder)
     db.session.remove()
     try:
         flight = read_flight(PhotoFolder(folder, positions), Run(jobs=2))
-        verdict = flight.verdict.to_json() | {
+        points = read_control(control, flight.photos).control_points if control else ()
+        verdict = flight.judged(len(points)).to_json() | {
             "set_aside": [list(pair) for pair in flight.set_aside]
         }
     except ReconstructionError as error:

@@ -6,6 +6,7 @@ it needs from the outside is looked for before any work starts.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from reconstruction.matches import MatchSet
 from reconstruction.photo import Photo
 from reconstruction.stage import Run, Stage
 
-ENGINES = ("colmap", "opensfm")
+ENGINES = ("colmap", "colmap-cli", "opensfm")
 
 STAGE_NAME = "sfm"
 FOCAL_GUESS = 0.7  # of the longer side: 25 mm on a 36 mm frame, as most survey drones have
@@ -33,11 +34,12 @@ class SfmInputs:
     photos : tuple of Photo
     features : FeatureFiles
     matches : MatchSet
+        Both are empty for an engine that finds its own (see `finds_own_features`).
     """
 
     photos: tuple[Photo, ...]
-    features: FeatureFiles
-    matches: MatchSet
+    features: FeatureFiles = FeatureFiles(Path(), {}, {})  # noqa: RUF009 - frozen
+    matches: MatchSet = MatchSet(())  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,25 @@ def choose_engine(name: str, program: str | None = None) -> Engine:
         from reconstruction.sfm import opensfm
 
         return partial(opensfm.reconstruct, program=opensfm.require(program))
+    from reconstruction.sfm import colmap_cli
+
+    # COLMAP is the same by its library and by its program; the library is faster.
+    if name == "colmap-cli" or (not has_pycolmap() and colmap_cli.find() is not None):
+        return partial(colmap_cli.reconstruct, program=colmap_cli.require())
     from reconstruction.sfm import colmap
 
     colmap.require()
     return colmap.reconstruct
+
+
+def has_pycolmap() -> bool:
+    """Whether COLMAP's library is installed."""
+    return importlib.util.find_spec("pycolmap") is not None
+
+
+def finds_own_features(engine: str) -> bool:
+    """Whether an engine finds and matches features of its own, so that nobody else need."""
+    return engine == "opensfm"
 
 
 def not_put_together(count: int) -> StageError:

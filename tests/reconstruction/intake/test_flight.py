@@ -11,7 +11,9 @@ from reconstruction.verdict import FlightVerdict
 
 @pytest.fixture
 def judge(sound):
-    return lambda photos, quality=None: judge_flight(photos, quality or sound(len(photos)))
+    return lambda photos, quality=None, control=0: judge_flight(
+        photos, quality or sound(len(photos)), control_count=control
+    )
 
 
 def codes(verdict, *levels):
@@ -69,10 +71,21 @@ def test_low_overlap_is_not_refused(judge, strips):
     assert "40%" in finding(verdict, "low-overlap").message
 
 
-def test_no_positions_goes_on(judge, strips):
-    verdict = judge(tuple(replace(p, position=None) for p in strips()))
+def test_no_positions_and_no_control_is_refused(judge, strips):
+    photos = tuple(replace(p, position=None) for p in strips())
+    for control in (0, 2):
+        refused = finding(judge(photos, control=control), "no-positions")
+        assert refused.level == "refuse"
+        assert "--gcp" in refused.remedy
+    two_left = (*strips()[:2], *photos[2:])
+    assert "Only 2 photos" in finding(judge(two_left), "no-positions").message
+
+
+def test_no_positions_but_control_goes_on(judge, strips):
+    verdict = judge(tuple(replace(p, position=None) for p in strips()), control=3)
     assert verdict.usable
-    assert codes(verdict, "warn") == {"no-positions"}
+    assert codes(verdict, "warn") == set()
+    assert "3 ground control points alone" in finding(verdict, "control-only").message
     assert "no positions" in finding(verdict, "overlap-unknown").message
     assert verdict.overlap is None
 
@@ -121,6 +134,10 @@ def test_coarse_positions(judge, strips):
         for p in strips()
     )
     assert codes(judge(photos), "info") == {"positions-coarse"}
+    assert "no better" in finding(judge(photos), "positions-coarse").message
+    controlled = finding(judge(photos, control=5), "positions-coarse")
+    assert "5 ground control points" in controlled.message
+    assert not controlled.remedy
 
 
 def test_mixed_datums(judge, strips):
@@ -202,7 +219,7 @@ def test_gravest_first_and_json_round_trip(judge, strips):
 @pytest.mark.real
 def test_real_flights_have_nothing_to_warn_of(real_flight):
     name, count, photo_set = real_flight
-    verdict = photo_set.verdict
+    verdict = photo_set.judged()
     assert verdict.photo_count == count
     assert codes(verdict, "refuse", "warn") == set()
     if name == "brighton_beach":

@@ -178,11 +178,10 @@ def test_stage_round_trip(tmp_path, write_photo):
     assert not perform(IMAGES, inputs, None, work, Run(), listing(inputs)).resumed
 
 
-def test_refused_flight_names_reason_and_remedy(tmp_path, write_photo):
-    write_photo("photos/a.jpg")
-    inputs = PhotoFolder(tmp_path / "photos")
+def test_refused_flight_names_reason_and_remedy(write_photo, read):
+    write_photo("a.jpg")
     with pytest.raises(InputError, match=r"1 usable photos.*Add the rest"):
-        perform(IMAGES, inputs, None, tmp_path / "work", Run(), listing(inputs))
+        read().judged().require_usable()
 
 
 @pytest.mark.real
@@ -190,7 +189,7 @@ def test_real_flights_are_whole(real_flight):
     _, count, found = real_flight
     assert len(found.photos) == count
     assert found.set_aside == ()
-    assert found.verdict.usable
+    assert found.judged().usable
     assert len({photo.camera for photo in found.photos}) == 1
     for photo in found.photos:
         assert 0.5 < photo.focal_px / photo.width_px < 0.8
