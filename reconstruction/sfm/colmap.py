@@ -11,7 +11,6 @@ model counts.
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,12 +19,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction import tie_points, tracks
+from reconstruction import tie_points
 from reconstruction.block import SparseModel
 from reconstruction.errors import OptionError
 from reconstruction.matches import PairMatches
 from reconstruction.photo import Photo
-from reconstruction.sfm import FOCAL_GUESS, SfmInputs, not_put_together, unplaced
+from reconstruction.sfm import (
+    FOCAL_GUESS,
+    SfmInputs,
+    has_pycolmap,
+    mapper_tracks,
+    not_put_together,
+    unplaced,
+)
 from reconstruction.sfm.colmap_model import COLMAP_HALF_PX, from_colmap, refine
 from reconstruction.stage import Run
 
@@ -56,11 +62,11 @@ def require() -> None:
     ------
     OptionError
     """
-    if importlib.util.find_spec("pycolmap") is None:
+    if not has_pycolmap():
         raise OptionError(
             "The engine 'colmap' needs pycolmap, which is not installed.",
-            "Install it with 'pip install pycolmap' (on Linux arm64 from conda-forge), "
-            "or choose --engine opensfm.",
+            "Install it with 'pip install pycolmap', or COLMAP's program ('apt-get install "
+            "colmap' on Debian), or choose --engine opensfm.",
         )
 
 
@@ -151,37 +157,21 @@ def _write_database(path: Path, inputs: SfmInputs, run: Run) -> None:
     """Cameras, relative poses, and the keypoints and matches of chosen tracks."""
     import pycolmap
 
-    photos = inputs.photos
-    xy = [inputs.features.features(photo.name).xy for photo in photos]
-    names = [photo.name for photo in photos]
-    every = tracks.build(inputs.matches.pairs, names, [len(points) for points in xy], 2)
-    sizes = [(photo.width_px, photo.height_px) for photo in photos]
-    chosen = every.take(tracks.select(every, xy, sizes, _TRACKS_A_PHOTO))
-    numbers = [np.full(len(points), -1, np.int64) for points in xy]  # of features in the database
-    belongs = [np.full(len(points), -1, np.int64) for points in xy]  # to which track
+    chosen = mapper_tracks.choose(inputs, _TRACKS_A_PHOTO)
     with pycolmap.Database.open(path) as database:
         cameras: dict[str, Any] = {}
         views: dict[str, _View] = {}
-        for index, photo in enumerate(photos):
-            rows = np.flatnonzero(chosen.photo == index)
-            features = chosen.feature[rows]
-            numbers[index][features] = np.arange(len(rows))
-            belongs[index][features] = chosen.track[rows]
+        for photo, keypoints in zip(inputs.photos, chosen.xy, strict=True):
             if photo.camera not in cameras:
                 cameras[photo.camera] = _write_camera(database, photo)
             camera = cameras[photo.camera]
-            image_id = _write_image(database, photo.name, camera, xy[index][features])
-            views[photo.name] = _View(
-                image_id, camera, xy[index].astype(np.float64) + COLMAP_HALF_PX
-            )
-        geometries = run.map(partial(_geometry, views), inputs.matches.pairs, "Relative positions")
-        at = {name: index for index, name in enumerate(names)}
-        for pair, geometry in zip(inputs.matches.pairs, geometries, strict=True):
-            first, second = at[pair.first], at[pair.second]
-            one, other = pair.index.T
-            same = (belongs[first][one] == belongs[second][other]) & (belongs[first][one] >= 0)
-            ends = (numbers[first][one[same]], numbers[second][other[same]])
-            geometry.inlier_matches = np.column_stack(ends).astype(np.uint32)
+            image_id = _write_image(database, photo.name, camera, keypoints)
+            xy = inputs.features.features(photo.name).xy
+            views[photo.name] = _View(image_id, camera, xy.astype(np.float64) + COLMAP_HALF_PX)
+        pairs = inputs.matches.pairs
+        geometries = run.map(partial(_geometry, views), pairs, "Relative positions")
+        for pair, geometry, matches in zip(pairs, geometries, chosen.matches, strict=True):
+            geometry.inlier_matches = matches
             database.write_two_view_geometry(
                 views[pair.first].image_id, views[pair.second].image_id, geometry
             )

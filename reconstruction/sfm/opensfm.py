@@ -8,13 +8,9 @@ gives its model (``reference_lla.json``) has no meaning here either.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +19,7 @@ from reconstruction import tie_points
 from reconstruction.block import SparseModel
 from reconstruction.errors import OptionError, StageError
 from reconstruction.photo import Photo
+from reconstruction.programs import ending, execute
 from reconstruction.sfm import FOCAL_GUESS, STAGE_NAME, SfmInputs
 from reconstruction.sfm.opensfm_model import read_model
 from reconstruction.stage import Run
@@ -33,9 +30,6 @@ _LIKE_NEIGHBOURS = 24  # by likeness, where not all have a position
 _FEATURES = 8000  # a photo: with OpenSfM's own 4000 some photos keep less than 100 tie points
 _MAX_ERROR = 1e-3  # of an observation, as a share of the photo's longer side
 _PASSED_ON_A_PHOTO = 4000
-_POLL_S = 0.2
-_GRACE_S = 3.0
-_TAIL_LINES = 8
 
 
 class _Step(NamedTuple):
@@ -194,53 +188,18 @@ def _perform(step: _Step, program: Path, dataset: Path, log: Path, count: int, r
         done = len(list((dataset / step.files).glob("*"))) if step.files else 0
         run.progress(min(1.0, done / count), step.title)
 
-    code = _execute([str(program), step.command, str(dataset)], log, report)
-    if code != 0:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        tail = "\n".join(lines[-_TAIL_LINES:]) or "it wrote nothing"
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        raise StageError(
-            STAGE_NAME,
-            f"OpenSfM's command {step.command} {how}:\n{tail}\n",
-            f"All that it wrote is in {log}. If memory ran short, take fewer --jobs; else check "
-            f"the installation ({program}) or choose --engine colmap.",
-        )
-
-
-def _execute(arguments: list[str], log: Path, report: Callable[[], None]) -> int:
-    """Exit code of a program that runs in a process group of its own.
-
-    ``report`` is called while it runs; whatever it raises ends the whole group.
-    """
     try:
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        code = execute([str(program), step.command, str(dataset)], log, report)
     except OSError as error:
         raise StageError(
             STAGE_NAME,
-            f"OpenSfM's program {arguments[0]} cannot be started: {error.strerror}.",
+            f"OpenSfM's program {program} cannot be started: {error.strerror}.",
             "Check the environment variable OPENSFM_BIN, or choose --engine colmap.",
         ) from error
-    try:
-        while True:
-            report()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(_POLL_S)
-    except BaseException:
-        _end(process)
-        raise
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask all of a process group to stop, then make it."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # it is gone
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE_S)
+    if code != 0:
+        raise StageError(
+            STAGE_NAME,
+            f"OpenSfM's command {step.command} {ending(code, log)}",
+            f"All that it wrote is in {log}. If memory ran short, take fewer --jobs; else check "
+            f"the installation ({program}) or choose --engine colmap.",
+        )

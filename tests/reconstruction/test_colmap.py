@@ -135,7 +135,9 @@ def test_unknown_and_missing_engines_are_refused(monkeypatch):
     with pytest.raises(OptionError, match="colmap"):
         choose_engine("magic")
     monkeypatch.setitem(sys.modules, "pycolmap", None)
-    monkeypatch.setattr(colmap.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sfm, "has_pycolmap", lambda: False)
+    monkeypatch.setattr(colmap, "has_pycolmap", lambda: False)
+    monkeypatch.setenv("PATH", "")
     with pytest.raises(OptionError, match="pip install pycolmap"):
         choose_engine("colmap")
 
