@@ -15,6 +15,7 @@ import numpy as np
 import pyproj
 import rasterio
 import rasterio.errors
+from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from volumetrics.errors import InputError, ToeError
@@ -101,6 +102,26 @@ class Survey:
         elevation = _read(self.dsm_path, 1, window)
         elevation[~(elevation > _DEEPEST_M) | np.isinf(elevation)] = np.nan
         return Grid(elevation, west + left * cell, north - top * cell, cell)
+
+    def overview(self, cell_size_m: float) -> Grid:
+        """The whole surface at cells of about this size, or its own where they are larger.
+
+        Parameters
+        ----------
+        cell_size_m : float
+            A whole multiple of the raster's cells is taken; each is the mean of what was seen.
+        """
+        with rasterio.open(self.dsm_path) as raster:
+            every = max(1, round(cell_size_m / self.cell_size_m))
+            rows, cols = raster.height // every, raster.width // every
+            part = Window(0, 0, cols * every, rows * every)
+            values = raster.read(
+                1, window=part, out_shape=(rows, cols), masked=True, resampling=Resampling.average
+            )
+        elevation = values.astype(np.float64).filled(np.nan)
+        elevation[~(elevation > _DEEPEST_M) | np.isinf(elevation)] = np.nan
+        west, _, _, north = self.bounds_m
+        return Grid(elevation, west, north, every * self.cell_size_m)
 
     def match_error_m(self, grid: Grid) -> Array | None:
         """Standard error of the matches in each cell of a window, NaN where unknown.

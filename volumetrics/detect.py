@@ -1,0 +1,225 @@
+"""Finding piles: toe polygons proposed from a surface, for people to confirm.
+
+What stands on the ground (`volumetrics.terrain`) is cut into single mounds along its valleys, and
+each mound is judged by what makes it a pile: flanks as steep as loose material rests, a toe nearly
+all around or a wall in place of it, a smooth skin, enough of it seen. The line is then moved to
+where the ground bends (`volumetrics.snap`). Nothing found here is measured before somebody has
+confirmed it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import rasterio.features
+import shapely
+from affine import Affine
+from scipy import ndimage
+
+from volumetrics.errors import VolumetricsError
+from volumetrics.grid import Grid
+from volumetrics.judge import judge
+from volumetrics.mounds import mounds
+from volumetrics.snap import snap
+from volumetrics.survey import Survey
+from volumetrics.terrain import Mask, Terrain, analyse, disk
+from volumetrics.toe import Toe
+
+MIN_AREA_M2, MIN_HEIGHT_M = 12.0, 0.6
+# Below this a proposal is more likely wrong than right and is not shown unless asked for.
+MIN_CONFIDENCE = 0.3
+_CELL_M, _MAX_CELLS = 0.2, 6_000_000
+_SEARCH_M, _ARM_M = 1.5, 1.5
+_TIDY_M = 0.1
+_WALL_REACH_CELLS = 2.5
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A toe that somebody may confirm.
+
+    Parameters
+    ----------
+    toe : Toe
+        Named ``proposal 1`` and so on, the largest first; stretches along walls are marked.
+    confidence : float
+        0 to 1.
+    reasons : tuple of str
+        What speaks for and against it, in words.
+    height_m : float
+        Greatest height above the ground around.
+    """
+
+    toe: Toe
+    confidence: float
+    reasons: tuple[str, ...]
+    height_m: float
+
+
+def propose(
+    grid: Grid,
+    min_area_m2: float = MIN_AREA_M2,
+    min_height_m: float = MIN_HEIGHT_M,
+    min_confidence: float = MIN_CONFIDENCE,
+) -> tuple[Proposal, ...]:
+    """Propose the toes of all piles on a surface.
+
+    Parameters
+    ----------
+    grid : Grid
+        The whole site at cells of about 0.1 to 0.5 m; smaller cells only take longer.
+    min_area_m2, min_height_m : float
+        Smaller mounds are left out.
+    min_confidence : float
+        Less certain proposals are left out.
+
+    Returns
+    -------
+    tuple of Proposal
+        The largest first.
+    """
+    if not np.isfinite(grid.elevation_m).any():
+        return ()
+    terrain = analyse(grid)
+    found = []
+    for number, place in _mounds(terrain, min_area_m2, min_height_m):
+        proposal = _judged(terrain, number, place)
+        if proposal is not None and proposal.confidence >= min_confidence:
+            found.append(proposal)
+    return _numbered(found)
+
+
+def propose_in_survey(
+    survey: Survey,
+    min_area_m2: float = MIN_AREA_M2,
+    min_height_m: float = MIN_HEIGHT_M,
+    min_confidence: float = MIN_CONFIDENCE,
+    report: Callable[[float, str], None] = lambda fraction, message: None,
+) -> tuple[Proposal, ...]:
+    """Propose the toes of all piles of a survey, which is read at about 0.2 m.
+
+    Parameters
+    ----------
+    survey : Survey
+    min_area_m2, min_height_m, min_confidence : float
+        As in `propose`.
+    report : callable
+        Receives the fraction done and a message.
+
+    Returns
+    -------
+    tuple of Proposal
+        In the survey's CRS, the largest first.
+    """
+    west, south, east, north = survey.bounds_m
+    fitting_m = math.sqrt((east - west) * (north - south) / _MAX_CELLS)
+    report(0.0, "reading the surface")
+    grid = survey.overview(max(_CELL_M, fitting_m))
+    report(0.2, "looking for mounds")
+    found = propose(grid, min_area_m2, min_height_m, min_confidence)
+    report(1.0, f"{len(found)} proposals")
+    return found
+
+
+def _numbered(found: list[Proposal]) -> tuple[Proposal, ...]:
+    ordered = sorted(found, key=lambda one: -one.toe.area_m2)
+    return tuple(
+        Proposal(
+            Toe(f"proposal {number}", one.toe.polygon, one.toe.walls),
+            one.confidence,
+            one.reasons,
+            one.height_m,
+        )
+        for number, one in enumerate(ordered, start=1)
+    )
+
+
+def _mounds(
+    terrain: Terrain, min_area_m2: float, min_height_m: float
+) -> list[tuple[Mask, tuple[slice, slice]]]:
+    """The cells of each mound within its window, of those that are large and high enough."""
+    labels, count = mounds(terrain)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * terrain.grid.cell_area_m2
+    tops = ndimage.maximum(terrain.height_m, labels, np.arange(count + 1))
+    margin = math.ceil((_SEARCH_M + 3.0 * _ARM_M) / terrain.grid.cell_size_m)
+    found = []
+    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+        if sizes[number] < min_area_m2 or tops[number] < min_height_m:
+            continue
+        wide = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
+        mask = ndimage.binary_fill_holes(labels[wide] == number)
+        found.append((mask, wide))
+    return found
+
+
+def _judged(terrain: Terrain, mask: Mask, place: tuple[slice, slice]) -> Proposal | None:
+    """A mound with its line moved to the toe, its walls marked, and judged; None without area."""
+    around = _window(terrain, place)
+    outline = _outline(around.grid, mask)
+    if outline is None:
+        return None
+    try:
+        rough = Toe("", outline, _walls(around, outline))
+        moved = snap(around.grid, rough, _SEARCH_M)
+        polygon = shapely.simplify(moved.toe.polygon, _TIDY_M)
+        toe = Toe("", polygon, _walls(around, polygon))
+    except VolumetricsError:
+        return None
+    verdict = judge(around, replace(moved, toe=toe))
+    return Proposal(toe, verdict.confidence, verdict.reasons, verdict.height_m)
+
+
+def _window(terrain: Terrain, place: tuple[slice, slice]) -> Terrain:
+    grid = terrain.grid
+    part = Grid(
+        grid.elevation_m[place],
+        grid.west_m + place[1].start * grid.cell_size_m,
+        grid.north_m - place[0].start * grid.cell_size_m,
+        grid.cell_size_m,
+    )
+    return Terrain(
+        part,
+        terrain.slope[place],
+        terrain.is_ground[place],
+        terrain.is_wall[place],
+        terrain.height_m[place],
+    )
+
+
+def _outline(grid: Grid, mask: Mask) -> shapely.Polygon | None:
+    """The largest part of the cells, without stairs."""
+    transform = Affine(grid.cell_size_m, 0.0, grid.west_m, 0.0, -grid.cell_size_m, grid.north_m)
+    shapes = rasterio.features.shapes(mask.astype(np.uint8), mask, transform=transform)
+    parts = [shapely.Polygon(shape["coordinates"][0]) for shape, _ in shapes]
+    reach = 1.5 * grid.cell_size_m
+    rounded = [
+        part.buffer(reach).buffer(-2.0 * reach).buffer(reach).simplify(0.5 * grid.cell_size_m)
+        for part in parts
+    ]
+    whole = [piece for part in rounded for piece in shapely.get_parts(part) if piece.area > 0.0]
+    if not whole:
+        return None
+    largest = max(whole, key=lambda part: part.area)
+    return shapely.Polygon(largest.exterior)
+
+
+def _walls(terrain: Terrain, polygon: shapely.Geometry) -> shapely.Geometry | None:
+    """Edges of the ring that run along a wall, or where the surface rises steeply outwards."""
+    grid = terrain.grid
+    ring = np.array(shapely.orient_polygons(polygon).exterior.coords)
+    edge = np.diff(ring, axis=0)
+    length_m = np.maximum(np.hypot(*edge.T), 1e-9)
+    normal = np.column_stack((edge[:, 1], -edge[:, 0])) / length_m[:, None]
+    near_wall = ndimage.binary_dilation(terrain.is_wall, disk(_WALL_REACH_CELLS))
+    middle = 0.5 * (ring[1:] + ring[:-1])
+    on_wall = np.zeros(len(edge), bool)
+    for reach_m in (0.0, _WALL_REACH_CELLS * grid.cell_size_m):
+        share = grid.stencil(middle + reach_m * normal).sample(near_wall.astype(np.float64))
+        on_wall |= np.nan_to_num(share) > 0.5
+    if not on_wall.any():
+        return None
+    lines = [shapely.LineString(ring[k : k + 2]) for k in np.flatnonzero(on_wall)]
+    return shapely.MultiLineString(lines)
