@@ -1,5 +1,6 @@
 """The application as it runs for people: a server and a worker as processes of their own."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -9,8 +10,22 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 
 SECRET = "a key of the tests, known to everybody 0123456789"
+_FLIGHTS = Path(__file__).parents[2] / "build" / "flights"
+
+
+def small_flight():
+    """Folder of a small rendered flight, which all tests share and later runs find again."""
+    _FLIGHTS.mkdir(parents=True, exist_ok=True)
+    folder = _FLIGHTS / "small"
+    command = [sys.executable, "-m", "reconstruction.synthetic", folder, "--size", "small"]
+    with (_FLIGHTS / "lock").open("w") as lock:
+        # Two processes of the test run may ask at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    return folder
 
 
 def free_port():

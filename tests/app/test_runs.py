@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,12 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def flight(tmp_path_factory):
+def flight():
     """A small rendered flight."""
-    folder = tmp_path_factory.mktemp("flight")
-    command = [sys.executable, "-m", "reconstruction.synthetic", folder, "--size", "small"]
-    subprocess.run([str(word) for word in command], check=True, capture_output=True)
-    return folder
+    return live.small_flight()
 
 
 @pytest.fixture

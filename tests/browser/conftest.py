@@ -1,7 +1,5 @@
 """A real browser on the real application: server, worker, PostGIS and Valkey, each a process."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import flask_migrate
@@ -19,12 +17,9 @@ EMAIL, PASSWORD = "ann@example.org", "gravel by the tonne"
 
 
 @pytest.fixture(scope="session")
-def flight(tmp_path_factory):
+def flight():
     """A small rendered flight."""
-    folder = tmp_path_factory.mktemp("flight")
-    command = [sys.executable, "-m", "reconstruction.synthetic", folder, "--size", "small"]
-    subprocess.run([str(word) for word in command], check=True, capture_output=True)
-    return folder
+    return live.small_flight()
 
 
 @pytest.fixture(scope="session")
