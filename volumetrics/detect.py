@@ -149,7 +149,8 @@ def _mounds(
     for number, place in enumerate(ndimage.find_objects(labels), start=1):
         if sizes[number] < min_area_m2 or tops[number] < min_height_m:
             continue
-        wide = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
+        down, right = (slice(max(0, side.start - margin), side.stop + margin) for side in place)
+        wide = (down, right)
         mask = ndimage.binary_fill_holes(labels[wide] == number)
         found.append((mask, wide))
     return found

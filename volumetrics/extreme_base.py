@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy import linalg
 
 from volumetrics.base_surface import BaseSurface, check_any, level_base, thin
 from volumetrics.grid import Array, Grid
@@ -29,7 +29,7 @@ _MAX_SAMPLES = 80
 _DRAWS = 400
 # Ground profiles that are considered: their sigma relative to the noise, and their range relative
 # to the extent of the toe.
-_RELIEF = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
+_RELIEF = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
 _RANGES = (0.1, 0.25, 0.6)
 
 
@@ -48,7 +48,7 @@ class Extreme:
         """Find the level; see `volumetrics.base_surface.BaseMethod`."""
         check_any(samples)
         sign = 1.0 if self.is_lowest else -1.0
-        position, elevation, group = thin(samples, _MAX_SAMPLES)
+        _, elevation, group = thin(samples, _MAX_SAMPLES)
         if noise.sigma_m == 0.0:
             at = int(np.argmin(sign * elevation))
             shares = (group == at) / np.count_nonzero(group == at)
@@ -57,31 +57,61 @@ class Extreme:
         if grid.noise_factor is not None:
             each = np.nan_to_num(samples.stencil.sample(grid.noise_factor), nan=1.0)
             factor = np.bincount(group, weights=each) / np.bincount(group)
-        level, sigma, mean_shares = _lowest(position, sign * elevation, noise, factor)
+        profile = _profile(samples, noise, tuple(factor.tolist()))
+        level, sigma, mean_shares = _lowest(profile, sign)
         shares = (mean_shares / np.bincount(group))[group]
         return level_base(self.name, sign * level, shares, grid, sigma)
 
 
-def _lowest(
-    position: Array, elevation: Array, noise: DsmNoise, factor: Array
-) -> tuple[float, float, Array]:
-    """Lowest level, its sigma beyond the propagated noise, and the samples' shares (n,)."""
+@dataclass(frozen=True)
+class _Profile:
+    """The ground along a toe as the noise lets it be known.
+
+    Parameters
+    ----------
+    mean : ndarray, shape (n,)
+        Expected elevations.
+    root : ndarray, shape (n, n)
+        Of their covariance.
+    gain : ndarray, shape (n, n)
+        Derivative of the mean by the samples.
+    noise : ndarray, shape (n, n)
+        Covariance of the samples' noise.
+    """
+
+    mean: Array
+    root: Array
+    gain: Array
+    noise: Array
+
+
+# The lowest and the highest base of one pile come from the same profile.
+@lru_cache(maxsize=2)
+def _profile(samples: ToeSamples, noise: DsmNoise, factors: tuple[float, ...]) -> _Profile:
+    """Free the samples, thinned to as many as there are factors, of their noise."""
+    position, elevation, _ = thin(samples, _MAX_SAMPLES)
+    factor = np.array(factors)
     distance = np.hypot(*(position[:, None, :] - position[None, :, :]).transpose(2, 0, 1))
     local = noise.local().covariance(distance)
-    noise_covariance = noise.covariance(distance) + local * (np.outer(factor, factor) - 1.0)
+    covariance = noise.covariance(distance) + local * (np.outer(factor, factor) - 1.0)
     # A mean of neighbours has a little less noise than one cell: keep the matrix regular.
-    noise_covariance[np.diag_indices(len(position))] += (0.05 * noise.sigma_m) ** 2
-    relief = _likely_relief(position, elevation, noise_covariance, distance, noise.sigma_m)
-    gain, remaining = _posterior(position, noise_covariance, relief)
-    mean = gain @ elevation
+    covariance[np.diag_indices(len(position))] += (0.05 * noise.sigma_m) ** 2
+    relief = _likely_relief(position, elevation, covariance, distance, noise.sigma_m)
+    gain, remaining = _posterior(position, covariance, relief)
     values, vectors = np.linalg.eigh(remaining)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return _Profile(gain @ elevation, root, gain, covariance)
+
+
+def _lowest(profile: _Profile, sign: float) -> tuple[float, float, Array]:
+    """Lowest level, its sigma beyond the propagated noise, and the samples' shares (n,)."""
+    count = profile.mean.size
     generator = np.random.default_rng(0)
-    profiles = mean + generator.standard_normal((_DRAWS, len(position))) @ root.T
-    lowest = profiles.min(axis=1)
-    pick = np.bincount(profiles.argmin(axis=1), minlength=len(position)) / _DRAWS
-    shares = pick @ gain
-    propagated = float(shares @ noise_covariance @ shares)
+    drawn = sign * (profile.mean + generator.standard_normal((_DRAWS, count)) @ profile.root.T)
+    lowest = drawn.min(axis=1)
+    pick = np.bincount(drawn.argmin(axis=1), minlength=count) / _DRAWS
+    shares = pick @ profile.gain
+    propagated = float(shares @ profile.noise @ shares)
     own = math.sqrt(max(float(lowest.var()) - propagated, 0.0))
     return float(lowest.mean()), own, shares
 
@@ -103,28 +133,32 @@ def _likely_relief(
     The profile is smooth (Matérn's covariance with one derivative): a rough one would take noise
     for relief, and promise too much.
     """
-    trend = _trend(position)
-    best, chosen = -math.inf, np.zeros_like(noise)
     extent = float(distance.max())
-    for size in _RELIEF:
-        for share in _RANGES if size else _RANGES[:1]:
-            ratio = distance / max(share * extent, 1e-9)
-            relief = (size * sigma_m) ** 2 * (1.0 + ratio) * np.exp(-ratio)
-            likelihood = _log_likelihood(elevation, noise + relief, trend)
-            if likelihood > best:
-                best, chosen = likelihood, relief
-    return chosen
+    reliefs = [np.zeros_like(noise)]
+    for share in _RANGES:
+        ratio = distance / max(share * extent, 1e-9)
+        shape = (1.0 + ratio) * np.exp(-ratio)
+        reliefs += [(size * sigma_m) ** 2 * shape for size in _RELIEF]
+    likelihood = _log_likelihoods(elevation, noise + np.array(reliefs), _trend(position))
+    return reliefs[int(np.argmax(likelihood))]
 
 
-def _log_likelihood(values: Array, covariance: Array, trend: Array) -> float:
-    """Restricted log likelihood of a Gaussian profile about an unknown trend, up to a constant."""
-    factor = linalg.cho_factor(covariance, lower=True)
-    solved = linalg.cho_solve(factor, np.column_stack((values, trend)))
-    normal = trend.T @ solved[:, 1:]
-    coefficients = linalg.lstsq(normal, trend.T @ solved[:, 0])[0]
-    misfit = values @ (solved[:, 0] - solved[:, 1:] @ coefficients)
-    half_logs = np.log(np.diag(factor[0])).sum()
-    return float(-0.5 * misfit - half_logs - 0.5 * np.linalg.slogdet(normal)[1])
+def _log_likelihoods(values: Array, covariances: Array, trend: Array) -> Array:
+    """Restricted log likelihoods (k,) of Gaussian profiles about an unknown trend, less a constant.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+    covariances : ndarray, shape (k, n, n)
+    trend : ndarray, shape (n, p)
+    """
+    half_logs = np.log(np.diagonal(np.linalg.cholesky(covariances), axis1=1, axis2=2)).sum(axis=1)
+    solved = np.linalg.solve(covariances, np.column_stack((values, trend))[None])
+    normal = trend.T @ solved[:, :, 1:]
+    right = trend.T @ solved[:, :, :1]
+    coefficients = np.linalg.pinv(normal, hermitian=True) @ right
+    misfit = values @ (solved[:, :, :1] - solved[:, :, 1:] @ coefficients)[:, :, 0].T
+    return np.asarray(-0.5 * misfit - half_logs - 0.5 * np.linalg.slogdet(normal)[1])
 
 
 def _posterior(position: Array, noise: Array, relief: Array) -> tuple[Array, Array]:

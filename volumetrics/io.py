@@ -19,7 +19,8 @@ COLUMNS = (
     "pile", "base", "area_m2", "area_u95_m2", "fill_m3", "cut_m3", "net_m3", "net_u95_m3",
     "fill_u95_m3", "cut_u95_m3", "ground_u95_m3", "method_spread_m3", "height_max_m",
     "height_max_u95_m", "height_mean_m", "height_mean_u95_m", "coverage",
-    "holes", "hole_area_m2", "wet_t", "wet_u95_t", "dry_t", "dry_u95_t", "warnings", "refused",
+    "holes", "hole_area_m2", "excluded_area_m2", "net_with_excluded_m3",
+    "wet_t", "wet_u95_t", "dry_t", "dry_u95_t", "warnings", "refused",
 )  # fmt: skip
 
 
@@ -59,6 +60,8 @@ def _numbers(volume: Volume) -> dict[str, Any]:
         "coverage": volume.coverage,
         "holes": volume.hole_count,
         "hole_area_m2": volume.hole_area_m2,
+        "excluded_area_m2": volume.excluded_area_m2,
+        "net_with_excluded_m3": volume.net_with_excluded_m3,
     }
 
 
@@ -68,6 +71,7 @@ def _text(row: dict[str, Any]) -> dict[str, str]:
     return {
         name: f"{value:.{digits.get(name, 3)}f}" if isinstance(value, float) else str(value)
         for name, value in row.items()
+        if value is not None
     }
 
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from volumetrics.grid import Array, Grid, area_fraction
 from volumetrics.snap import Snapped
-from volumetrics.terrain import GENTLE, STEEP, Terrain, smoothed
+from volumetrics.terrain import GENTLE, STEEP, Mask, Terrain, smoothed
 
 # Flanks are what lies between these shares of the height.
 _FLANK_FROM, _FLANK_TO = 0.15, 0.85
@@ -83,7 +83,7 @@ def _ramp(value: float, none: float, full: float) -> float:
     return float(np.clip((value - none) / (full - none), 0.0, 1.0))
 
 
-def _flanks(terrain: Terrain, seen: Array, height_m: float) -> float:
+def _flanks(terrain: Terrain, seen: Mask, height_m: float) -> float:
     """Share of the flank that is as steep as loose material rests."""
     flank = seen & (terrain.height_m > _FLANK_FROM * height_m)
     flank &= terrain.height_m < _FLANK_TO * height_m
@@ -119,7 +119,7 @@ def _at(grid: Grid, values: Array, points: Array) -> Array:
     return grid.stencil(points).sample(values)
 
 
-def _roughness_m(grid: Grid, seen: Array) -> float:
+def _roughness_m(grid: Grid, seen: Mask) -> float:
     """Median departure of the surface from its running mean."""
     mean = smoothed(grid.elevation_m, 0.5 * _ROUGH_OVER_M / grid.cell_size_m)
     # The mean of a curved skin departs by itself, but little over so short a length.

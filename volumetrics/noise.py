@@ -24,6 +24,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
@@ -115,6 +116,7 @@ class DsmNoise:
         """
         total = np.zeros((len(loads), len(loads)))
         longest_side = max(loads[0].shape)
+        even = np.ones((1, 1)) if factor is None else factor
         kernels: dict[tuple[int, bool], list[NoiseComponent]] = {}
         for part in self.components:
             if part.sigma_m > 0.0:
@@ -122,9 +124,9 @@ class DsmNoise:
                 block = min(block, longest_side / _BLOCKS_PER_SIDE)
                 is_local = factor is not None and part.range_m <= _LOCAL_RANGE_M
                 kernels.setdefault((max(1, int(block)), is_local), []).append(part)
-        scaled = loads if factor is None else [load * factor for load in loads]
         for (block, is_local), parts in kernels.items():
-            summed = [_block_sums(load, block) for load in (scaled if is_local else loads)]
+            weight = even if is_local else np.ones((1, 1))
+            summed = [_block_sums(load, weight, block) for load in loads]
             total += _quadratic_forms(summed, parts, block * cell_size_m)
         return total
 
@@ -132,21 +134,44 @@ class DsmNoise:
 PERFECT = DsmNoise(())
 
 
-def _block_sums(load: Array, block: int) -> Array:
-    """Sums over square blocks; the last ones may reach over the edge."""
-    if block == 1:
-        return load
+@numba.njit(cache=True, nogil=True)
+def _block_sums(
+    load: Array, factor: Array, block: int
+) -> NDArray[np.float32]:  # pragma: no cover - compiled
+    """Sums of load times factor over square blocks; the last ones may reach over the edge.
+
+    A factor of one cell holds for all.
+    """
     rows, cols = load.shape
-    by_row = np.add.reduceat(load, np.arange(0, rows, block), axis=0)
-    return np.asarray(np.add.reduceat(by_row, np.arange(0, cols, block), axis=1))
+    is_even = factor.size == 1
+    sums = np.zeros(((rows + block - 1) // block, (cols + block - 1) // block), np.float32)
+    line = np.zeros(sums.shape[1])
+    for first in range(0, rows, block):
+        line[:] = 0.0
+        for row in range(first, min(rows, first + block)):
+            for number in range(line.size):
+                left = number * block
+                total = 0.0
+                for col in range(left, min(cols, left + block)):
+                    value = load[row, col]
+                    if value != 0.0:
+                        total += value * (factor[0, 0] if is_even else factor[row, col])
+                line[number] += total
+        for number in range(line.size):
+            sums[first // block, number] = line[number]
+    return sums
 
 
-def _quadratic_forms(loads: list[Array], parts: list[NoiseComponent], step_m: float) -> Array:
+def _quadratic_forms(
+    loads: list[NDArray[np.float32]], parts: list[NoiseComponent], step_m: float
+) -> Array:
     """All products of loads under the covariance of the parts, by Parseval's theorem."""
     reach = max(part.range_m for part in parts) / step_m
     if reach <= 1.0:
         variance = sum(part.sigma_m**2 for part in parts)
-        return variance * np.array([[np.vdot(a, b) for b in loads] for a in loads])
+        return variance * np.array(
+            [[np.sum(a * b, dtype=np.float64) for b in loads] for a in loads]
+        )
     shape = tuple(
         fft.next_fast_len(side + min(side, math.ceil(reach)), real=True) for side in loads[0].shape
     )
@@ -154,7 +179,7 @@ def _quadratic_forms(loads: list[Array], parts: list[NoiseComponent], step_m: fl
     # Single precision: the sums are of a million positive terms at most.
     power = fft.rfft2(kernel).real
     power[:, 1 : (shape[1] + 1) // 2] *= 2.0
-    spectra = [fft.rfft2(load.astype(np.float32), shape) for load in loads]
+    spectra = [fft.rfft2(load, shape) for load in loads]
     forms = np.zeros((len(loads), len(loads)))
     for i, left in enumerate(spectra):
         weighted = left * power

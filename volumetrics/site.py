@@ -85,6 +85,7 @@ def measure_site(
     toe_sigma_m: float,
     min_coverage: float = MIN_COVERAGE,
     report: Callable[[float, str], None] = lambda fraction, message: None,
+    excluded: Sequence[shapely.Geometry] = (),
 ) -> Site:
     """Measure every pile; one that cannot be measured is refused with its reason.
 
@@ -99,6 +100,9 @@ def measure_site(
     min_coverage : float
     report : callable
         Receives the fraction done and a message.
+    excluded : sequence of Polygon or MultiPolygon
+        What is no pile, as a conveyor or a loader: the surface there counts as not seen, and the
+        volume with it is given beside.
 
     Returns
     -------
@@ -106,7 +110,7 @@ def measure_site(
     """
     volumes: list[Volume] = []
     refused: dict[str, str] = {}
-    cut = cutter(survey, toes, toe_sigma_m, min_coverage)
+    cut = cutter(survey, toes, toe_sigma_m, min_coverage, excluded)
     for number, toe in enumerate(toes):
         report(number / len(toes), toe.name)
         try:
@@ -129,6 +133,8 @@ class Cutter:
         All toes: what lies outside of them is ground.
     relative : RelativeNoise
     toe_sigma_m, min_coverage : float
+    excluded : STRtree
+        The surface below these polygons counts as not seen.
     """
 
     survey: Survey
@@ -136,6 +142,7 @@ class Cutter:
     relative: RelativeNoise
     toe_sigma_m: float
     min_coverage: float
+    excluded: shapely.STRtree
 
     def cut(self, toe: Toe) -> tuple[Footprint, DsmNoise]:
         """The footprint of a pile and the noise of its surface.
@@ -153,16 +160,42 @@ class Cutter:
             noise, grid = _local_noise(wide, self.piles), wide.around(toe.polygon.bounds, margin_m)
         else:
             grid = _weighed(survey, self.relative, toe, margin_m)
-        return footprint(grid, toe, self.min_coverage, self.toe_sigma_m), noise
+        seen = without(grid, self.excluded)
+        return footprint(seen, toe, self.min_coverage, self.toe_sigma_m), noise
+
+    def excluded_from(self, toe: Toe) -> shapely.Geometry:
+        """What is excluded within a toe."""
+        near = self.excluded.geometries[self.excluded.query(toe.polygon, predicate="intersects")]
+        return shapely.intersection(shapely.union_all(near), toe.polygon)
 
 
 def cutter(
-    survey: Survey, toes: Sequence[Toe], toe_sigma_m: float, min_coverage: float = MIN_COVERAGE
+    survey: Survey,
+    toes: Sequence[Toe],
+    toe_sigma_m: float,
+    min_coverage: float = MIN_COVERAGE,
+    excluded: Sequence[shapely.Geometry] = (),
 ) -> Cutter:
     """What cuts the piles of these toes out of the survey, all alike."""
     piles = shapely.STRtree([toe.polygon for toe in toes])
     relative = _relative_noise(survey, toes, piles)
-    return Cutter(survey, piles, relative, toe_sigma_m, min_coverage)
+    tree = shapely.STRtree(list(excluded))
+    return Cutter(survey, piles, relative, toe_sigma_m, min_coverage, tree)
+
+
+def without(grid: Grid, excluded: shapely.STRtree) -> Grid:
+    """The grid with holes where cells touch an excluded polygon."""
+    near = excluded.geometries[excluded.query(_extent(grid), predicate="intersects")]
+    if not len(near):
+        return grid
+    covered = area_fraction(shapely.union_all(near), grid) > 0.0
+    return grid.with_elevation(np.where(covered, np.nan, grid.elevation_m))
+
+
+def _extent(grid: Grid) -> shapely.Polygon:
+    rows, cols = grid.elevation_m.shape
+    south, east = grid.north_m - rows * grid.cell_size_m, grid.west_m + cols * grid.cell_size_m
+    return shapely.box(grid.west_m, south, east, grid.north_m)
 
 
 def _measure_one(cut: Cutter, toe: Toe, method: BaseMethod) -> Volume:
@@ -171,9 +204,21 @@ def _measure_one(cut: Cutter, toe: Toe, method: BaseMethod) -> Volume:
     accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, cut.toe_sigma_m)
     volume = measure_footprint(pile, toe, method, accuracy)
     nets = net_by_method(pile, noise)
-    return replace(
+    volume = replace(
         volume, method_nets_m3=nets, warnings=volume.warnings + _doubts(volume, spread_m3(nets))
     )
+    excluded = cut.excluded_from(toe)
+    return volume if excluded.is_empty else _beside_excluded(volume, excluded, cut, toe, method)
+
+
+def _beside_excluded(
+    volume: Volume, excluded: shapely.Geometry, cut: Cutter, toe: Toe, method: BaseMethod
+) -> Volume:
+    """The volume with what the surface holds together with the excluded objects."""
+    whole, noise = replace(cut, excluded=shapely.STRtree([])).cut(toe)
+    accuracy = Accuracy(noise, toe_sigma_m=cut.toe_sigma_m)
+    net_m3 = measure_footprint(whole, toe, method, accuracy).net_m3
+    return replace(volume, excluded_area_m2=excluded.area, net_with_excluded_m3=net_m3)
 
 
 def _doubts(volume: Volume, method_spread_m3: float) -> tuple[str, ...]:
@@ -223,10 +268,7 @@ def _local_noise(grid: Grid, piles: shapely.STRtree) -> DsmNoise:
 
 def _is_ground(grid: Grid, piles: shapely.STRtree) -> NDArray[np.bool_]:
     """Cells that are no pile."""
-    rows, cols = grid.elevation_m.shape
-    south, east = grid.north_m - rows * grid.cell_size_m, grid.west_m + cols * grid.cell_size_m
-    window = shapely.box(grid.west_m, south, east, grid.north_m)
-    near = piles.geometries[piles.query(window, predicate="intersects")]
+    near = piles.geometries[piles.query(_extent(grid), predicate="intersects")]
     covered = shapely.union_all(shapely.buffer(near, _GROUND_GAP_M))
     return np.asarray(area_fraction(covered, grid) == 0.0)
 

@@ -48,7 +48,9 @@ def random_site(
     count = round(side_m / cell_size_m)
     grid = Grid(np.zeros((count, count)), 500_000.0, 5_000_000.0, cell_size_m)
     ground = _ground(grid, generator)
-    surface, taken, toes = ground.copy(), [], []
+    surface = ground.copy()
+    taken: list[shapely.Polygon] = []
+    toes: list[Toe] = []
     for number in range(piles):
         outline = _placed(_outline(generator), grid, generator, taken)
         if outline is None:

@@ -58,6 +58,10 @@ class Volume:
         Of the net volume, where the material is known.
     method_nets_m3 : mapping of str to float
         Net volume with every base that the toe determines; empty when not compared.
+    excluded_area_m2 : float
+        Plan area below excluded polygons (a conveyor, a loader), which counts as not seen.
+    net_with_excluded_m3 : float or None
+        Net volume of the surface as it is, with what was excluded; None without exclusions.
     warnings : tuple of str
     """
 
@@ -78,6 +82,8 @@ class Volume:
     material: Material | None = None
     tonnes: Tonnes | None = None
     method_nets_m3: Mapping[str, float] = field(default_factory=dict)
+    excluded_area_m2: float = 0.0
+    net_with_excluded_m3: float | None = None
     warnings: tuple[str, ...] = ()
 
     @property

@@ -207,7 +207,7 @@ def _frame_section(axes: Axes, cut: Section) -> None:
         xlim=(middle_x - half_x, middle_x + half_x), ylim=(middle_y - half_y, middle_y + half_y)
     )
     # A short section does not reach the ends of the axes: nor does its scale.
-    steps = MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(0.0, long_m)
+    steps = np.asarray(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(0.0, long_m))
     axes.set_xticks(steps[(steps >= 0.0) & (steps <= long_m)])
     axes.spines["bottom"].set_bounds(0.0, long_m)
     for place, mark in ((0.0, cut.name), (long_m, f"{cut.name}′")):
