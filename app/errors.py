@@ -73,3 +73,17 @@ class TooLarge(AppError):
 
     status = 413
     title = "Too large"
+
+
+class Stale(AppError):
+    """A change was meant for another version than the one that is there now."""
+
+    status = 412
+    title = "Changed meanwhile"
+
+
+class UnsupportedMediaType(AppError):
+    """The body is of a kind that is not read here."""
+
+    status = 415
+    title = "Unsupported media type"

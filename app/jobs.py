@@ -15,7 +15,8 @@ from app import core
 from app.config import Config
 from app.extensions import db
 from app.models import Run, RunState
-from app.services import flights, runs, surveys
+from app.queries import surveys as queries
+from app.services import carrying, flights, proposing, runs, surveys
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 1.0
@@ -39,6 +40,13 @@ def judge(survey_id: str) -> None:
     """Look at the photos of a survey before anybody starts it."""
     with _app().app_context():
         flights.judge(UUID(survey_id))
+
+
+def propose(survey_id: str) -> None:
+    """Look for piles in a new surface, and carry over those of the survey before."""
+    with _app().app_context():
+        proposing.propose(UUID(survey_id))
+        carrying.carry(queries.get(UUID(survey_id)))
 
 
 def _app() -> Flask:

@@ -11,10 +11,10 @@ from markupsafe import Markup
 from app.amount import Amount
 from app.assets import Assets
 from app.auth.actor import current_actor
+from app.locales import LOCALES
 from app.models import Site
 from app.units import Units
 
-LOCALES = ("en", "en_GB", "en_US", "de", "fr", "es", "it", "nl", "pl", "pt", "sv")
 _DIST = Path(__file__).parent / "static" / "dist"
 
 

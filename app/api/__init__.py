@@ -7,7 +7,20 @@ from flask import Blueprint
 
 def blueprints() -> tuple[Blueprint, ...]:
     """All parts of the API."""
-    from app.api import health, materials, openapi, runs, sites, surveys, toes, uploads, verdicts
+    from app.api import (
+        health,
+        materials,
+        openapi,
+        proposals,
+        runs,
+        sites,
+        surveys,
+        toes,
+        uploads,
+        verdicts,
+    )
 
-    parts = (health, materials, openapi, runs, sites, surveys, toes, uploads, verdicts)
+    parts = (
+        health, materials, openapi, proposals, runs, sites, surveys, toes, uploads, verdicts,
+    )  # fmt: skip
     return tuple(part.blueprint for part in parts)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
 
 from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from app.errors import Conflict, InvalidInput
+from app.api.idempotency import once
+from app.errors import InvalidInput, Stale, UnsupportedMediaType
 
 View = TypeVar("View", bound=Callable[..., Any])
 Parsed = TypeVar("Parsed", bound=BaseModel)
+Item = TypeVar("Item")
 
 
 class Shape(BaseModel):
@@ -25,13 +29,18 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", from_attributes=True, allow_inf_nan=False)
 
 
-class Page(BaseModel):
-    """Which part of a list is wanted."""
+class PageQuery(Shape):
+    """Which part of a list is wanted: `after` is the id of the last item that one has."""
 
-    model_config = ConfigDict(extra="forbid")
+    after: UUID | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 200
 
-    after: str = ""
-    limit: int = 100
+
+class Page(Shape, Generic[Item]):
+    """Part of a list; `next` is the address of the following part, null on the last one."""
+
+    items: list[Item]
+    next: str | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,10 @@ class Contract:
     status : int
     media_type : str
         Of answers that are no JSON.
+    takes : str
+        Media type of a body that is no JSON; the view reads it itself.
+    is_secret : bool
+        Whether the answer holds something that is shown once and never stored.
     """
 
     body: type[BaseModel] | None = None
@@ -55,6 +68,8 @@ class Contract:
     answer: Any = None
     status: int = 200
     media_type: str = "application/json"
+    takes: str = ""
+    is_secret: bool = False
 
 
 def contract(
@@ -64,12 +79,15 @@ def contract(
     answer: Any = None,
     status: int = 200,
     media_type: str = "application/json",
+    takes: str = "",
+    is_secret: bool = False,
 ) -> Callable[[View], View]:
     """Check what a view takes, and send what it answers. Parameters are those of `Contract`.
 
     The view returns a value of `answer`, or that with a dictionary of headers, or a response.
+    Whatever is read or replaced comes with an ETag; a POST with an `Idempotency-Key` is done once.
     """
-    terms = Contract(body, query, answer, status, media_type)
+    terms = Contract(body, query, answer, status, media_type, takes, is_secret)
     adapter = None if answer is None else TypeAdapter(answer)
 
     def wrap(view: View) -> View:
@@ -79,7 +97,13 @@ def contract(
                 arguments["body"] = parsed(body, _json())
             if query is not None:
                 arguments["query"] = parsed(query, request.args.to_dict())
-            return _answer(view(**arguments), adapter, status)
+            if takes and request.mimetype != takes:
+                raise UnsupportedMediaType(f"Send the body as {takes}.")
+
+            def done() -> Response:
+                return _answer(view(**arguments), adapter, status)
+
+            return once(done, keep=not is_secret) if request.method == "POST" else done()
 
         checked.contract = terms  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
@@ -92,16 +116,45 @@ def etag(*facts: object) -> str:
     return hashlib.sha256(json.dumps([str(fact) for fact in facts]).encode()).hexdigest()[:32]
 
 
+def next_page(items: Sequence[Any], query: PageQuery) -> str | None:
+    """Address of the page after one that holds these items; None after the last."""
+    if len(items) < query.limit:
+        return None
+    asked = request.args.to_dict() | {"after": str(items[-1].id)}
+    return f"{request.path}?{urlencode(asked)}"
+
+
+def check_version(shape: Any, value: Any) -> None:
+    """Refuse to overwrite what somebody else changed since it was read.
+
+    Parameters
+    ----------
+    shape : type
+        What reading it answers.
+    value : object
+        As it is now.
+
+    Raises
+    ------
+    Stale
+        When ``If-Match`` names another version.
+    """
+    if request.if_match:
+        adapter = TypeAdapter(shape)
+        now = adapter.dump_python(adapter.validate_python(value), mode="json")
+        check_etag(etag(jsonify(now).get_data(as_text=True)))
+
+
 def check_etag(version: str) -> None:
     """Refuse to overwrite what somebody else changed since it was read.
 
     Raises
     ------
-    Conflict
+    Stale
         When ``If-Match`` names another version.
     """
     if request.if_match and not request.if_match.contains(version):
-        raise Conflict(
+        raise Stale(
             "Somebody else changed this since you opened it.",
             "Read it again, then make your change.",
         )
@@ -133,7 +186,7 @@ def parsed(shape: type[Parsed], values: Any) -> Parsed:
         ) from error
 
 
-def _answer(result: Any, adapter: TypeAdapter[Any] | None, status: int) -> ResponseReturnValue:
+def _answer(result: Any, adapter: TypeAdapter[Any] | None, status: int) -> Response:
     if isinstance(result, Response):
         return result
     value, headers = result if isinstance(result, tuple) else (result, {})
@@ -142,4 +195,9 @@ def _answer(result: Any, adapter: TypeAdapter[Any] | None, status: int) -> Respo
     answer = jsonify(adapter.dump_python(adapter.validate_python(value), mode="json"))
     answer.status_code = status
     answer.headers.update(headers)
+    if request.method in ("GET", "PUT"):
+        if "ETag" not in answer.headers:
+            answer.set_etag(etag(answer.get_data(as_text=True)))
+        if request.method == "GET":
+            answer.make_conditional(request)
     return answer

@@ -131,8 +131,17 @@ class ToeDraft(Shape):
         )
 
 
+class CarriedShape(Shape):
+    """How a toe came over from the survey before: what became of the pile, how sure, and why."""
+
+    change: str
+    confidence: float
+    reasons: list[str]
+    from_survey_id: UUID
+
+
 class SavedToe(Shape):
-    """A pile in a survey."""
+    """A pile in a survey; one that was carried over does not count until it is confirmed."""
 
     id: UUID
     pile_id: UUID
@@ -144,6 +153,7 @@ class SavedToe(Shape):
     drawn_by: str
     drawn_at: datetime
     is_confirmed: bool
+    carried: CarriedShape | None
     etag: str
 
 
@@ -230,11 +240,16 @@ def remove(toe_id: UUID) -> None:
 
 
 def _with_etag(toe: Toe) -> tuple[SavedToe, dict[str, str]]:
-    return _saved(toe, toes.drawn_by([toe])), {"ETag": f'"{_version(toe)}"'}
+    return saved(toe), {"ETag": f'"{_version(toe)}"'}
 
 
 def _version(toe: Toe) -> str:
     return etag(toe.id, toe.is_confirmed, toe.pile.name, toe.pile.material_id)
+
+
+def saved(toe: Toe) -> SavedToe:
+    """A toe as the API answers it."""
+    return _saved(toe, toes.drawn_by([toe]))
 
 
 def _saved(toe: Toe, names: dict[UUID, str]) -> SavedToe:
@@ -251,8 +266,17 @@ def _saved(toe: Toe, names: dict[UUID, str]) -> SavedToe:
         drawn_by="" if toe.created_by is None else names.get(toe.created_by, ""),
         drawn_at=toe.created_at,
         is_confirmed=toe.is_confirmed,
+        carried=_carried(toe),
         etag=_version(toe),
     )
+
+
+def _carried(toe: Toe) -> CarriedShape | None:
+    facts = toe.options.get("carried")
+    if facts is None:
+        return None
+    known = {name: facts[name] for name in ("change", "confidence", "reasons")}
+    return CarriedShape(**known, from_survey_id=facts["from"])
 
 
 def _volume(measured: Measured) -> VolumeShape:

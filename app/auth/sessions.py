@@ -46,9 +46,10 @@ def end() -> None:
     session.clear()
 
 
-def end_all(user: User) -> None:
+def end_all(user: User, but: SignIn | None = None) -> None:
     """Sign a person out everywhere, as after a new password. The caller commits."""
-    db.session.execute(delete(SignIn).where(SignIn.user_id == user.id))
+    query = delete(SignIn).where(SignIn.user_id == user.id)
+    db.session.execute(query if but is None else query.where(SignIn.id != but.id))
 
 
 def actor_of_cookie() -> Actor | None:

@@ -7,6 +7,7 @@ from app.models.idempotency import IdempotencyKey
 from app.models.material import Material, MaterialValue
 from app.models.period import Period
 from app.models.pile import Measurement, Pile, Toe
+from app.models.report import ReportMail, ReportReader
 from app.models.run import Run, RunState, StageRun
 from app.models.site import Site
 from app.models.survey import Photo, Survey, SurveyKind, SurveyState
@@ -29,6 +30,8 @@ __all__ = [
     "Period",
     "Photo",
     "Pile",
+    "ReportMail",
+    "ReportReader",
     "Role",
     "Run",
     "RunState",

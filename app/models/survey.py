@@ -44,6 +44,8 @@ class Survey(db.Model):
     # survey.json and the flight verdict as the pipeline wrote them.
     facts: Mapped[Document]
     verdict: Mapped[Document]
+    # Piles that a program found, as `app.services.proposing` keeps them.
+    proposals: Mapped[Document]
     outline: Mapped[object | None] = mapped_column(Geometry("POLYGON", srid=4326))
 
     site: Mapped[Site] = relationship()

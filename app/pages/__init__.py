@@ -11,6 +11,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         account,
         book,
         exports,
+        help,
         home,
         inventory,
         materials,
@@ -23,7 +24,7 @@ def blueprints() -> tuple[Blueprint, ...]:
     )
 
     parts = (
-        account, book, exports, home, inventory, materials, organisation, periods, sign_in, sites,
-        surveys, workers,
+        account, book, exports, help, home, inventory, materials, organisation, periods, sign_in,
+        sites, surveys, workers,
     )  # fmt: skip
     return tuple(part.blueprint for part in parts)

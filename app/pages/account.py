@@ -10,10 +10,10 @@ from flask.typing import ResponseReturnValue
 from app.auth import policy
 from app.auth.actor import ACTIONS, Actor, require_actor
 from app.errors import AppError, InvalidInput, NotAllowed
+from app.locales import LOCALES
 from app.models import Role
 from app.queries import people, sites
 from app.services import accounts, tokens
-from app.templating import LOCALES
 
 blueprint = Blueprint("account_pages", __name__)
 
@@ -43,7 +43,7 @@ def password() -> ResponseReturnValue:
     """Take a new password; other sessions end."""
     form = request.form
     try:
-        accounts.change_password(_person().user, form.get("old", ""), form.get("password", ""))
+        accounts.change_password(_person(), form.get("old", ""), form.get("password", ""))
     except InvalidInput as error:
         return _page(error), error.status
     return redirect(url_for("account_pages.show"))

@@ -13,7 +13,8 @@ from app.auth.passwords import hash_password, is_password
 from app.auth.secrets import hash_secret, new_secret
 from app.errors import InvalidInput, NotFound
 from app.extensions import db
-from app.models import Invitation, Organisation, SiteMember, User
+from app.locales import LOCALES
+from app.models import Invitation, Organisation, SignIn, SiteMember, User
 from app.models.account import InvitationKind
 from app.services import audit
 
@@ -179,6 +180,81 @@ def accept(secret: str, name: str, password: str) -> User:
     return user
 
 
+def update_profile(user: User, name: str, locale: str) -> None:
+    """Change how a person is called, and how numbers and dates are written for them.
+
+    Raises
+    ------
+    InvalidInput
+        When the name is missing, or nobody here writes like that.
+    """
+    if not name.strip():
+        raise InvalidInput("There is no name.", "Say how you are called.", field="name")
+    if locale and locale not in LOCALES:
+        raise InvalidInput(
+            f"There is no locale {locale!r} here.", f"Take {', '.join(LOCALES)}.", field="locale"
+        )
+    user.name, user.locale = name.strip()[:200], locale
+    audit.record(
+        "person.update", user.email, organisation_id=user.organisation_id, name=user.name,
+        locale=locale,
+    )  # fmt: skip
+    db.session.commit()
+
+
+def change_password(actor: Actor, old: str, new: str) -> None:
+    """Take a new password; all sessions but the actor's end.
+
+    Raises
+    ------
+    InvalidInput
+        When the old one does not fit, or the new one is weak.
+    """
+    user = actor.user
+    if not is_password(user.password_hash, old):
+        raise InvalidInput(
+            "This is not the current password.", "Ask for a link if it is lost.", field="old"
+        )
+    user.password_hash = hash_password(new, user.email)
+    sessions.end_all(user, but=actor.sign_in)
+    audit.record("person.password", user.email, organisation_id=user.organisation_id)
+    db.session.commit()
+
+
+def end_session(user: User, sign_in_id: UUID) -> None:
+    """End a session of a person.
+
+    Raises
+    ------
+    NotFound
+        When it is over, or somebody else's.
+    """
+    row = db.session.get(SignIn, sign_in_id)
+    if row is None or row.user_id != user.id:
+        raise NotFound("There is no such session.", "Load the page again.")
+    db.session.delete(row)
+    audit.record("session.end", user.email, organisation_id=user.organisation_id)
+    db.session.commit()
+
+
+def set_admin(actor: Actor, user_id: UUID, is_admin: bool) -> None:
+    """Make a person of the organisation an administrator, or no longer.
+
+    Raises
+    ------
+    NotFound
+        When the person is of another organisation.
+    InvalidInput
+        When it is the actor: somebody must be left to undo it.
+    """
+    user = _colleague(actor, user_id)
+    user.is_admin = is_admin
+    audit.record(
+        "person.admin", user.email, organisation_id=user.organisation_id, is_admin=is_admin
+    )
+    db.session.commit()
+
+
 def set_active(actor: Actor, user_id: UUID, is_active: bool) -> None:
     """Let a person of the organisation in again, or shut them out at once.
 
@@ -189,17 +265,22 @@ def set_active(actor: Actor, user_id: UUID, is_active: bool) -> None:
     InvalidInput
         When it is the actor: somebody must be left to undo it.
     """
-    user = db.session.get(User, user_id)
-    if user is None or user.organisation_id != actor.organisation_id:
-        raise NotFound("There is no such person here.", "Load the page again.")
-    if user.id == actor.user.id:
-        raise InvalidInput("This is yourself.", "Ask another administrator.")
+    user = _colleague(actor, user_id)
     user.is_active = is_active
     if not is_active:
         sessions.end_all(user)
     action = "person.activate" if is_active else "person.deactivate"
     audit.record(action, user.email, organisation_id=user.organisation_id)
     db.session.commit()
+
+
+def _colleague(actor: Actor, user_id: UUID) -> User:
+    user = db.session.get(User, user_id)
+    if user is None or user.organisation_id != actor.organisation_id:
+        raise NotFound("There is no such person here.", "Load the page again.")
+    if user.id == actor.user.id:
+        raise InvalidInput("This is yourself.", "Ask another administrator.")
+    return user
 
 
 def _join(invitation: Invitation, name: str, password_hash: str) -> User:

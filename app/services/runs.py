@@ -18,6 +18,7 @@ from app.services import audit, webhooks
 from app.services.toes import refuse_if_closed
 
 PROCESS = "app.jobs.process"
+PROPOSE = "app.jobs.propose"
 MAX_ATTEMPTS = 3
 # A worker says that it lives every few seconds; silent for longer, it is dead.
 _SILENT = timedelta(seconds=60)
@@ -187,6 +188,7 @@ def finish(run_id: UUID, facts: dict[str, Any], verdict: dict[str, Any]) -> None
         site.epsg = int(facts.get("epsg") or 0)
     _tell(survey, site, "survey.ready", {})
     db.session.commit()
+    queues.enqueue(queues.SHORT, PROPOSE, str(survey.id), job_id=f"propose-{survey.id}")
 
 
 def fail(run_id: UUID, failure: dict[str, Any], state: RunState = RunState.FAILED) -> None:

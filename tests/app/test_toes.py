@@ -77,7 +77,7 @@ def test_what_somebody_else_changed_is_not_overwritten(client_of, survey):
     answer = client.put(
         f"/api/v1/toes/{made.json['id']}", json=draft(), headers={"If-Match": '"another"'}
     )
-    assert answer.status_code == 409
+    assert answer.status_code == 412
     assert answer.content_type == "application/problem+json"
 
 
