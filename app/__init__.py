@@ -12,7 +12,7 @@ from app import handlers, headers, templating
 from app.auth import policy, sessions, tokens
 from app.config import Config
 from app.extensions import babel, csrf, db, limiter, migrate
-from app.storage import Storage
+from app.storage import from_url
 
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _DAY_S = 24 * 3600
@@ -82,7 +82,7 @@ def core(config: Config) -> Flask:
     babel.init_app(app, locale_selector=templating.locale)
     app.extensions["cairn_config"] = config
     app.extensions["cairn_redis"] = Redis.from_url(config.redis_url)
-    app.extensions["cairn_storage"] = Storage.from_url(config.storage_url)
+    app.extensions["cairn_storage"] = from_url(config.storage_url)
     return app
 
 

@@ -23,7 +23,10 @@ class Config:
     redis_url : str
         ``redis://…`` or ``unix://…`` of a Redis or Valkey server.
     storage_url : str
-        ``file:///folder`` for photos and products.
+        ``file:///folder`` for photos and products, or ``s3://bucket/folder``; then keys, region and
+        endpoint are what boto3 reads: ``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL_S3`` …
+    has_direct_downloads : bool
+        Whether the store may be reached by browsers, so that downloads need not pass the server.
     secret_key : str
         Signs cookies and links; at least 32 characters of chance.
     public_url : str
@@ -55,6 +58,7 @@ class Config:
     max_survey_photos: int = 5000
     proxies: int = 0
     may_call_private: bool = False
+    has_direct_downloads: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Config:
@@ -79,7 +83,7 @@ class Config:
             "DATABASE_URL", required["DATABASE_URL"], ("postgresql", "postgresql+psycopg2")
         )
         _check_scheme("REDIS_URL", required["REDIS_URL"], ("redis", "rediss", "unix"))
-        _check_scheme("STORAGE_URL", required["STORAGE_URL"], ("file",))
+        _check_scheme("STORAGE_URL", required["STORAGE_URL"], ("file", "s3"))
         _check_scheme("PUBLIC_URL", required["PUBLIC_URL"], ("http", "https"))
         _check_secret(required["SECRET_KEY"])
         return cls(
@@ -97,6 +101,7 @@ class Config:
             max_surface_mb=_whole(environment, "MAX_SURFACE_MB", cls.max_surface_mb),
             max_survey_photos=_whole(environment, "MAX_SURVEY_PHOTOS", cls.max_survey_photos),
             may_call_private=environment.get("WEBHOOKS_TO_PRIVATE", "") == "yes",
+            has_direct_downloads=environment.get("DIRECT_DOWNLOADS", "") == "yes",
             proxies=_whole(environment, "PROXIES", cls.proxies, least=0),
         )
 

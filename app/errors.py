@@ -68,6 +68,13 @@ class Conflict(AppError):
     title = "Conflict"
 
 
+class BusyError(AppError):
+    """Another request is writing to the same upload."""
+
+    status = 423
+    title = "Upload in use"
+
+
 class TooLarge(AppError):
     """More than the installation accepts."""
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
 
+from app.storage import Product
+
 TILE_PX = 256
 MAX_ZOOM = 24
 # Half the side of the web mercator square, in its metres.
@@ -72,17 +74,17 @@ def tile_bounds(z: int, x: int, y: int) -> tuple[float, float, float, float] | N
     )
 
 
-def picture_tile(path: Path, bounds: tuple[float, float, float, float]) -> bytes | None:
+def picture_tile(product: Product, bounds: tuple[float, float, float, float]) -> bytes | None:
     """Tile of an orthomosaic as WebP; None where it shows nothing."""
-    values = _warped(path, bounds, 0)
+    values = _warped(product, bounds, 0)
     if values is None or not values[3].any():
         return None
     return _webp(np.moveaxis(values[:4], 0, -1).astype(np.uint8))
 
 
-def hillshade_tile(path: Path, bounds: tuple[float, float, float, float]) -> bytes | None:
+def hillshade_tile(product: Product, bounds: tuple[float, float, float, float]) -> bytes | None:
     """Tile of a surface as shaded relief."""
-    elevation, step_m = _elevation(path, bounds)
+    elevation, step_m = _elevation(product, bounds)
     if elevation is None:
         return None
     shade = _inner(_shade(elevation, step_m))
@@ -91,10 +93,10 @@ def hillshade_tile(path: Path, bounds: tuple[float, float, float, float]) -> byt
 
 
 def height_tile(
-    path: Path, bounds: tuple[float, float, float, float], span_m: tuple[float, float]
+    product: Product, bounds: tuple[float, float, float, float], span_m: tuple[float, float]
 ) -> bytes | None:
     """Tile of a surface coloured by elevation between two limits, with its relief."""
-    elevation, step_m = _elevation(path, bounds)
+    elevation, step_m = _elevation(product, bounds)
     if elevation is None:
         return None
     low, high = span_m
@@ -107,14 +109,10 @@ def height_tile(
     return _webp(np.dstack([*bands, seen]).astype(np.uint8))
 
 
-def elevation_span(path: Path) -> tuple[float, float]:
-    """Elevations that all but 2 % of a surface lie between."""
-    return _elevation_span(path, path.stat().st_mtime_ns)
-
-
 @lru_cache(maxsize=64)
-def _elevation_span(path: Path, _changed_ns: int) -> tuple[float, float]:
-    with rasterio.open(path) as raster:
+def elevation_span(product: Product) -> tuple[float, float]:
+    """Elevations that all but 2 % of a surface lie between."""
+    with rasterio.open(product.path) as raster:
         scale = max(raster.width, raster.height) / 512
         shape = (max(1, int(raster.height / scale)), max(1, int(raster.width / scale)))
         values = raster.read(1, out_shape=shape, masked=True).compressed()
@@ -125,12 +123,13 @@ def _elevation_span(path: Path, _changed_ns: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def overview(path: Path) -> bytes:
+@lru_cache(maxsize=256)
+def overview(product: Product) -> bytes:
     """A whole orthomosaic, or the relief of a whole surface, as a small picture."""
-    return _webp(np.asarray(overview_with_place(path)[0]))
+    return _webp(np.asarray(overview_with_place(product.path)[0]))
 
 
-def overview_with_place(path: Path) -> tuple[Image.Image, tuple[float, float, float, float]]:
+def overview_with_place(path: str) -> tuple[Image.Image, tuple[float, float, float, float]]:
     """The same, with its bounds on the map: west, south, east, north."""
     with rasterio.open(path) as raster:
         scale = max(raster.width, raster.height) / _OVERVIEW_PX
@@ -147,7 +146,7 @@ def overview_with_place(path: Path) -> tuple[Image.Image, tuple[float, float, fl
     return Image.fromarray(pixels.astype(np.uint8), "RGBA"), bounds
 
 
-def field(path: Path, bounds: tuple[float, float, float, float], cells: int) -> Field:
+def field(path: str, bounds: tuple[float, float, float, float], cells: int) -> Field:
     """A surface averaged to at most ``cells`` square cells along the longer side of bounds."""
     west, south, east, north = bounds
     step_m = max(east - west, north - south) / cells
@@ -165,7 +164,7 @@ def field(path: Path, bounds: tuple[float, float, float, float], cells: int) -> 
     return Field(values, west, north, step_m)
 
 
-def elevations(path: Path, points: NDArray[np.float64]) -> NDArray[np.float64]:
+def elevations(path: str | Path, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Elevations at map points (n, 2), bilinear; NaN in holes and outside.
 
     Returns
@@ -190,9 +189,9 @@ def elevations(path: Path, points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=64)
-def _opened(path: Path, _changed_ns: int, _thread: int) -> rasterio.DatasetReader:
+def _opened(product: Product, _thread: int) -> rasterio.DatasetReader:
     """A raster that stays open: opening costs more than a tile, and threads may not share one."""
-    return rasterio.open(path)
+    return rasterio.open(product.path)
 
 
 @lru_cache(maxsize=64)
@@ -201,14 +200,14 @@ def _to_map(crs: str) -> pyproj.Transformer:
 
 
 def _warped(
-    path: Path, bounds: tuple[float, float, float, float], margin_px: int
+    product: Product, bounds: tuple[float, float, float, float], margin_px: int
 ) -> NDArray[np.float32] | None:
     """Bands of a raster in web mercator, a margin around the tile included; None outside it.
 
     Within a tile the projection bends so little that a few exact points tell the rest: 8 intervals
     a side leave less than a hundredth of a pixel below zoom 10, where no quarry is seen anyway.
     """
-    raster = _opened(path, path.stat().st_mtime_ns, threading.get_ident())
+    raster = _opened(product, threading.get_ident())
     col, row = _pixels(raster, bounds, margin_px)
     # The overview whose cells are no larger than the tile's pixels.
     step = max(1.0, abs(float(col[0, -1] - col[0, 0])) / col.shape[1])
@@ -253,9 +252,9 @@ def _cells(
 
 
 def _elevation(
-    path: Path, bounds: tuple[float, float, float, float]
+    product: Product, bounds: tuple[float, float, float, float]
 ) -> tuple[NDArray[np.float64] | None, float]:
-    values = _warped(path, bounds, _MARGIN_PX)
+    values = _warped(product, bounds, _MARGIN_PX)
     side_m = (bounds[2] - bounds[0]) / TILE_PX
     if values is None or not np.isfinite(values[0]).any():
         return None, side_m

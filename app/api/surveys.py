@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import numpy as np
-from flask import Blueprint, Response, current_app, send_file, url_for
+from flask import Blueprint, Response, current_app, url_for
 from pydantic import Field
 
-from app import rasters
+from app import files, rasters
 from app.api.contract import Shape, contract
 from app.auth import policy
 from app.errors import InvalidInput, NotFound
 from app.models import Role, Survey
 from app.queries import surveys
 from app.services import surveys as survey_service
+from app.storage import Product, Storage
 
 blueprint = Blueprint("surveys", __name__, url_prefix="/api/v1")
 
@@ -114,11 +114,10 @@ def show(survey_id: UUID) -> SurveyShape:
     """Show a survey with where it lies and what it has."""
     survey, site = surveys.get(survey_id), policy.current_site()
     place = survey_service.place(survey)
-    folder = current_app.extensions["cairn_storage"].products(survey_id)
+    names = current_app.extensions["cairn_storage"].names(survey_id)
 
     def file_url(name: str) -> str | None:
-        is_there = (folder / name).is_file()
-        return url_for("surveys.file", survey_id=survey_id, name=name) if is_there else None
+        return url_for("surveys.file", survey_id=survey_id, name=name) if name in names else None
 
     before = surveys.previous(survey)
     tiles = url_for(
@@ -156,8 +155,7 @@ def remove(survey_id: UUID) -> None:
 @contract(media_type="application/octet-stream")
 def file(survey_id: UUID, name: str) -> Response:
     """Send a product of a survey, or a range of it."""
-    path = current_app.extensions["cairn_storage"].product(survey_id, name)
-    return send_file(path, conditional=True, as_attachment=False)
+    return files.send(current_app.extensions["cairn_storage"], survey_id, name)
 
 
 @blueprint.get("/surveys/<uuid:survey_id>/tiles/<layer>/<int:z>/<int:x>/<int:y>.webp")
@@ -181,11 +179,12 @@ def tile(survey_id: UUID, layer: str, z: int, x: int, y: int) -> Response:
 def grid(survey_id: UUID, query: GridQuery) -> Response:
     """Send elevations, or differences to another survey, as float32 rows from north."""
     bounds = _bounds(query.bounds)
-    found = rasters.field(_surface(survey_id), bounds, query.cells)
+    found = rasters.field(_surface(survey_id).path, bounds, query.cells)
     values = found.values
     if query.against != "none":
         values = (
-            values - rasters.field(_other(survey_id, query.against), bounds, query.cells).values
+            values
+            - rasters.field(_other(survey_id, query.against).path, bounds, query.cells).values
         )
     rows, cols = values.shape
     facts = {
@@ -212,7 +211,7 @@ def profile(survey_id: UUID, body: ProfileQuestion) -> Profile:
     ends = np.concatenate([[0.0], np.cumsum(legs)])
     distance = np.linspace(0.0, ends[-1], _PROFILE_POINTS)
     points = np.column_stack([np.interp(distance, ends, line[:, axis]) for axis in (0, 1)])
-    found = rasters.elevations(_surface(survey_id), points)
+    found = rasters.elevations(_surface(survey_id).path, points)
     return Profile(
         distance_m=distance.tolist(),
         elevation_m=[float(value) if np.isfinite(value) else None for value in found],
@@ -224,20 +223,20 @@ def _draw(survey_id: UUID, layer: str, bounds: tuple[float, ...]) -> bytes | Non
     corners = (bounds[0], bounds[1], bounds[2], bounds[3])
     if layer == "orthomosaic":
         return rasters.picture_tile(storage.product(survey_id, "orthomosaic.tif"), corners)
-    path = _surface(survey_id)
+    surface = _surface(survey_id)
     if layer == "hillshade":
-        return rasters.hillshade_tile(path, corners)
+        return rasters.hillshade_tile(surface, corners)
     if layer == "height":
-        return rasters.height_tile(path, corners, rasters.elevation_span(path))
+        return rasters.height_tile(surface, corners, rasters.elevation_span(surface))
     raise NotFound(f"There is no layer {layer!r}.", "Take orthomosaic, hillshade or height.")
 
 
-def _surface(survey_id: UUID) -> Path:
-    path: Path = current_app.extensions["cairn_storage"].product(survey_id, "dsm.tif")
-    return path
+def _surface(survey_id: UUID) -> Product:
+    storage: Storage = current_app.extensions["cairn_storage"]
+    return storage.product(survey_id, "dsm.tif")
 
 
-def _other(survey_id: UUID, text: str) -> Path:
+def _other(survey_id: UUID, text: str) -> Product:
     try:
         other = surveys.get(UUID(text))
     except ValueError as error:

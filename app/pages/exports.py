@@ -48,7 +48,7 @@ def inventory(site_id: UUID, format: str) -> ResponseReturnValue:
 @policy.role(Role.VIEWER)
 def products(survey_id: UUID) -> ResponseReturnValue:
     """Send all products of a survey as one ZIP, made while it is sent."""
-    folder = current_app.extensions["cairn_storage"].products(survey_id)
-    answer = Response(archives.stream(folder), mimetype="application/zip")
+    storage = current_app.extensions["cairn_storage"]
+    answer = Response(archives.stream(storage, survey_id), mimetype="application/zip")
     answer.headers.set("Content-Disposition", "attachment", filename=f"survey-{survey_id}.zip")
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TypeVar
+from uuid import UUID
 
 from flask import request
 from pydantic import BaseModel
@@ -27,3 +28,11 @@ def filled(shape: type[Parsed]) -> Parsed:
         if name in known and value.strip()
     }
     return parsed(shape, values)
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """An identifier from a form; None where it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

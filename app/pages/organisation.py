@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.auth import policy
 from app.auth.actor import require_actor
-from app.config import Config
-from app.errors import AppError, InvalidInput
-from app.models import Invitation, Role
+from app.errors import AppError
+from app.models import Role
+from app.pages.forms import uuid_or_none
 from app.queries import audit, people, sites
 from app.queries import webhooks as webhook_queries
 from app.services import accounts, mail, webhooks
 
 blueprint = Blueprint("organisation_pages", __name__)
+
+_ROLES = {str(int(role)): role.name.lower() for role in Role}
 
 
 @blueprint.get("/organisation")
@@ -30,14 +32,17 @@ def show() -> ResponseReturnValue:
 @policy.admin
 def invite() -> ResponseReturnValue:
     """Invite somebody by a link."""
+    form = request.form
     try:
-        invitation = _invitation()
-        secret = accounts.invite(invitation)
+        link = accounts.invite_by_mail(
+            require_actor(),
+            form.get("email", ""),
+            uuid_or_none(form.get("site", "")),
+            _ROLES.get(form.get("role", ""), ""),
+            is_admin=form.get("role") == "admin",
+        )
     except AppError as error:
         return _page(error), error.status
-    config: Config = current_app.extensions["cairn_config"]
-    link = config.public_url + url_for("sign_in.welcome", secret=secret)
-    mail.send_link(invitation.email, "You are invited to Cairn", link)
     return _page(link=link)
 
 
@@ -58,7 +63,9 @@ def add_webhook() -> ResponseReturnValue:
     """Add an address that is told what happens."""
     form = request.form
     try:
-        secret = webhooks.create(require_actor(), form.get("url", ""), form.getlist("events"))
+        secret = webhooks.create(
+            require_actor(), form.get("url", ""), form.getlist("events")
+        ).secret
     except AppError as error:
         return _page(error), error.status
     return _page(secret=secret)
@@ -70,26 +77,6 @@ def remove_webhook(webhook_id: UUID) -> ResponseReturnValue:
     """Remove an address."""
     webhooks.remove(require_actor(), webhook_id)
     return redirect(url_for("organisation_pages.show"))
-
-
-def _invitation() -> Invitation:
-    form, actor = request.form, require_actor()
-    email = form.get("email", "").strip()
-    if "@" not in email or len(email) > 254:
-        raise InvalidInput(f"{email!r} is no e-mail address.", "Check it.", field="email")
-    known = {str(site.id): site.id for site in sites.visible(actor)}
-    role = form.get("role", "")
-    is_admin = role == "admin"
-    if not is_admin and (role not in ("1", "2", "3") or form.get("site") not in known):
-        raise InvalidInput("There is no role.", "Choose a site and a role.", field="role")
-    return Invitation(
-        organisation_id=actor.organisation_id,
-        email=email,
-        is_admin=is_admin,
-        site_id=None if is_admin else known[form["site"]],
-        role=None if is_admin else int(Role(int(role))),
-        created_by=actor.user.id,
-    )
 
 
 def _page(error: AppError | None = None, link: str = "", secret: str = "") -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.auth import policy
 from app.auth.actor import current_actor
-from app.config import Config
 from app.errors import InvalidInput
 from app.extensions import db, limiter
 from app.services import accounts, mail
@@ -68,7 +67,11 @@ def send() -> ResponseReturnValue:
     asked = accounts.ask_for_password(request.form.get("email", ""))
     if asked is not None:
         user, secret = asked
-        mail.send_link(user.email, "A new password for Cairn", _link(secret))
+        mail.send_link(
+            user.email,
+            "A new password for Cairn",
+            mail.public_link("sign_in.welcome", secret=secret),
+        )
     return render_template("account/forgotten.html", is_sent=True)
 
 
@@ -93,11 +96,6 @@ def accept(secret: str) -> ResponseReturnValue:
         page = render_template("account/welcome.html", invitation=invitation, error=error)
         return page, error.status
     return redirect(url_for("home.overview"))
-
-
-def _link(secret: str) -> str:
-    config: Config = current_app.extensions["cairn_config"]
-    return config.public_url + url_for("sign_in.welcome", secret=secret)
 
 
 def _to() -> str:

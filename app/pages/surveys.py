@@ -144,7 +144,7 @@ def picture(survey_id: UUID) -> ResponseReturnValue:
 
 def _page(survey_id: UUID, error: AppError | None) -> str:
     survey = surveys.get(survey_id)
-    folder = current_app.extensions["cairn_storage"].products(survey_id)
+    names = current_app.extensions["cairn_storage"].names(survey_id)
     history = [run_queries.document(run) for run in run_queries.of_survey(survey_id)]
     return render_template(
         "surveys/show.html",
@@ -154,5 +154,5 @@ def _page(survey_id: UUID, error: AppError | None) -> str:
         photos=photos.of_survey(survey_id),
         runs=history,
         toes=toes.of_survey(survey_id),
-        files=[(name, text) for name, text in _FILES if (folder / name).is_file()],
+        files=[(name, text) for name, text in _FILES if name in names],
     )

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from app.extensions import db
 from app.models import AuditEvent, User
+from app.queries import paging
 
 _PAGE = 50
 
@@ -35,6 +36,17 @@ def page(organisation_id: UUID, before: str = "", limit: int = _PAGE) -> list[En
     if moment is not None:
         query = query.where(AuditEvent.at < moment)
     return [Entry(event, name or "") for event, name in db.session.execute(query)]
+
+
+def after(organisation_id: UUID, last: UUID | None, limit: int) -> list[Entry]:
+    """The newest lines, or those after one that is known."""
+    query = (
+        select(AuditEvent, User.name)
+        .outerjoin(User, User.id == AuditEvent.user_id)
+        .where(AuditEvent.organisation_id == organisation_id)
+    )
+    one_page = paging.page(query, (AuditEvent.at,), AuditEvent.id, last, limit, is_descending=True)
+    return [Entry(event, name or "") for event, name in db.session.execute(one_page)]
 
 
 def _moment(text: str) -> datetime | None:

@@ -32,7 +32,8 @@ def page(
     """
     order = (*columns, key)
     if after is not None:
-        place = select(*order).where(key == after).scalar_subquery()
+        # Not the row of the query itself, but that of the page before.
+        place = select(*order).where(key == after).correlate(None).scalar_subquery()
         all_of_it = tuple_(*order)
         query = query.where(all_of_it < place if is_descending else all_of_it > place)
     return query.order_by(*(column.desc() if is_descending else column for column in order)).limit(

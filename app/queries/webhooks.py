@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from app.extensions import db
 from app.models import Webhook, WebhookDelivery
+from app.queries import paging
 
 _LAST = 5
 
@@ -26,6 +27,14 @@ def of_organisation(organisation_id: UUID) -> list[Watched]:
     query = select(Webhook).where(Webhook.organisation_id == organisation_id)
     rows = list(db.session.scalars(query.order_by(Webhook.created_at)))
     return [Watched(row, _last(row.id)) for row in rows]
+
+
+def deliveries(webhook_id: UUID, last: UUID | None, limit: int) -> list[WebhookDelivery]:
+    """What an address was told, the newest first."""
+    query = select(WebhookDelivery).where(WebhookDelivery.webhook_id == webhook_id)
+    order = (WebhookDelivery.created_at,)
+    one_page = paging.page(query, order, WebhookDelivery.id, last, limit, is_descending=True)
+    return list(db.session.scalars(one_page))
 
 
 def _last(webhook_id: UUID) -> list[WebhookDelivery]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -14,12 +15,14 @@ from app.auth.secrets import hash_secret, new_secret
 from app.errors import InvalidInput, NotFound
 from app.extensions import db
 from app.locales import LOCALES
-from app.models import Invitation, Organisation, SignIn, SiteMember, User
+from app.models import Invitation, Organisation, Role, SignIn, SiteMember, User
 from app.models.account import InvitationKind
-from app.services import audit
+from app.queries import sites
+from app.services import audit, mail
 
 _JOIN_WITHIN = timedelta(days=14)
 _RESET_WITHIN = timedelta(hours=2)
+_LONGEST_EMAIL = 254
 
 
 def with_email(email: str) -> User | None:
@@ -135,6 +138,36 @@ def invite(invitation: Invitation) -> str:
     return secret
 
 
+def invite_by_mail(
+    actor: Actor, email: str, site_id: UUID | None, role: str, *, is_admin: bool
+) -> str:
+    """Invite somebody and mail the link; returns it, for where there is no mail server.
+
+    Raises
+    ------
+    InvalidInput
+        When the address is none or taken, or neither role on a site nor administrator is chosen.
+    """
+    email = email.strip()
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email) or len(email) > _LONGEST_EMAIL:
+        raise InvalidInput(f"{email!r} is no e-mail address.", "Check it.", field="email")
+    roles = {known.name.lower(): int(known) for known in Role}
+    is_seen = site_id in {site.id for site in sites.visible(actor)}
+    if not is_admin and (role not in roles or not is_seen):
+        raise InvalidInput("There is no role.", "Choose a site and a role.", field="role")
+    invitation = Invitation(
+        organisation_id=actor.organisation_id,
+        email=email,
+        is_admin=is_admin,
+        site_id=None if is_admin else site_id,
+        role=None if is_admin else roles[role],
+        created_by=actor.user.id,
+    )
+    link = mail.public_link("sign_in.welcome", secret=invite(invitation))
+    mail.send_link(email, "You are invited to Cairn", link)
+    return link
+
+
 def find_invitation(secret: str) -> Invitation:
     """The invitation of a link.
 
@@ -237,8 +270,8 @@ def end_session(user: User, sign_in_id: UUID) -> None:
     db.session.commit()
 
 
-def set_admin(actor: Actor, user_id: UUID, is_admin: bool) -> None:
-    """Make a person of the organisation an administrator, or no longer.
+def set_state(actor: Actor, user_id: UUID, *, is_active: bool, is_admin: bool) -> User:
+    """Shut a person out or let them in; make them an administrator or no longer.
 
     Raises
     ------
@@ -248,11 +281,15 @@ def set_admin(actor: Actor, user_id: UUID, is_admin: bool) -> None:
         When it is the actor: somebody must be left to undo it.
     """
     user = _colleague(actor, user_id)
-    user.is_admin = is_admin
-    audit.record(
-        "person.admin", user.email, organisation_id=user.organisation_id, is_admin=is_admin
-    )
+    if user.is_admin != is_admin:
+        user.is_admin = is_admin
+        audit.record(
+            "person.admin", user.email, organisation_id=user.organisation_id, is_admin=is_admin
+        )
+    if user.is_active != is_active:
+        set_active(actor, user_id, is_active)
     db.session.commit()
+    return user
 
 
 def set_active(actor: Actor, user_id: UUID, is_active: bool) -> None:

@@ -1,13 +1,13 @@
-"""A folder as a ZIP that is made while it is sent: no gigabytes in memory or on disk."""
+"""Products as a ZIP that is made while it is sent: no gigabytes in memory or on disk."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from uuid import UUID
 
-_BLOCK_BYTES = 1 << 20
+from app.storage import Storage
 
 
 class _Pipe(io.RawIOBase):
@@ -29,15 +29,16 @@ class _Pipe(io.RawIOBase):
         return b"".join(parts)
 
 
-def stream(folder: Path) -> Iterator[bytes]:
-    """The files below a folder as a ZIP; they are compressed already, so they are only stored."""
+def stream(storage: Storage, survey_id: UUID) -> Iterator[bytes]:
+    """The products of a survey as a ZIP; they are compressed already, so they are only stored."""
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            name = path.relative_to(folder).as_posix()
-            info = zipfile.ZipInfo.from_file(path, name)
-            with archive.open(info, "w") as entry, path.open("rb") as file:
-                while block := file.read(_BLOCK_BYTES):
+        for name in sorted(storage.names(survey_id)):
+            product = storage.product(survey_id, name)
+            info = zipfile.ZipInfo(name)
+            info.file_size = product.size
+            with archive.open(info, "w") as entry:
+                for block in storage.blocks(product):
                     entry.write(block)
                     yield pipe.take()
     yield pipe.take()

@@ -35,6 +35,7 @@ from app.queries import inventory, toes
 from app.queries.inventory import Inventory
 from app.rasters import overview_with_place
 from app.services import exports
+from app.storage import Storage
 from app.units import Units
 
 _ACCENT, _INK, _GREY, _RULE = "#0b6a5d", "#1d2124", "#5c6166", "#d9d5cc"
@@ -237,11 +238,13 @@ class _Plan(Flowable):
 def _picture(found: Inventory) -> Flowable:
     if found.survey is None:
         return Spacer(1, 1)
-    folder = current_app.extensions["cairn_storage"].products(found.survey.id)
-    name = next((n for n in ("orthomosaic.tif", "dsm.tif") if (folder / n).is_file()), None)
+    storage: Storage = current_app.extensions["cairn_storage"]
+    names = storage.names(found.survey.id)
+    name = next((n for n in ("orthomosaic.tif", "dsm.tif") if n in names), None)
     if name is None:
         return Spacer(1, 1)
-    picture, (west, south, east, north) = overview_with_place(folder / name)
+    product = storage.product(found.survey.id, name)
+    picture, (west, south, east, north) = overview_with_place(product.path)
     counted = {line.toe_id for line in found.lines}
     rings = []
     for toe in toes.of_survey(found.survey.id):

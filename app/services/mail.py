@@ -7,7 +7,7 @@ import smtplib
 from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
-from flask import current_app
+from flask import current_app, url_for
 
 from app.config import Config
 
@@ -18,6 +18,11 @@ _TIMEOUT_S = 20.0
 def is_configured() -> bool:
     """Whether there is a server to send by."""
     return bool(_config().mail_url)
+
+
+def public_link(endpoint: str, **values: str) -> str:
+    """The address of a page as people outside reach it."""
+    return _config().public_url + url_for(endpoint, _external=False, **values)
 
 
 def send_link(to: str, subject: str, link: str) -> None:

@@ -48,7 +48,7 @@ def surface(survey_id: UUID) -> Surface:
     NotFound
         When the survey has none yet.
     """
-    path = current_app.extensions["cairn_storage"].products(survey_id) / "dsm.tif"
+    path = current_app.extensions["cairn_storage"].on_disk(survey_id) / "dsm.tif"
     if not path.is_file():
         raise NotFound("The survey has no surface yet.", "Wait until its processing is done.")
     return _open(path.parent, path.stat().st_mtime_ns)

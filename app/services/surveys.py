@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
 import warnings
 from datetime import date
 from functools import lru_cache
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flask import Response, current_app, send_file
+from flask import Response, current_app, request
 
 from app import rasters
 from app.auth.actor import require_actor
@@ -21,6 +19,7 @@ from app.extensions import db
 from app.models import Site, Survey, SurveyKind, SurveyState
 from app.services import audit, measuring
 from app.services.toes import refuse_if_closed
+from app.storage import Product, Storage
 
 if TYPE_CHECKING:
     import pyproj
@@ -88,31 +87,27 @@ def picture(survey_id: UUID) -> Response:
     NotFound
         When there is no product yet.
     """
-    storage = current_app.extensions["cairn_storage"]
-    folder = storage.products(survey_id)
-    name = "orthomosaic.tif" if (folder / "orthomosaic.tif").is_file() else "dsm.tif"
-    path = storage.product(survey_id, name)
-    small = folder / f"picture-{path.stat().st_mtime_ns}.webp"
-    if not small.is_file():
-        # Written beside and renamed: another request may be making it, too.
-        partial = small.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        partial.write_bytes(rasters.overview(path))
-        partial.rename(small)
-    answer = send_file(small, conditional=True, max_age=300)
+    storage: Storage = current_app.extensions["cairn_storage"]
+    names = storage.names(survey_id)
+    name = "orthomosaic.tif" if "orthomosaic.tif" in names else "dsm.tif"
+    product = storage.product(survey_id, name)
+    answer = Response(rasters.overview(product), mimetype="image/webp")
     answer.cache_control.private = True
-    return answer
+    answer.cache_control.max_age = 300
+    answer.set_etag(product.version)
+    return answer.make_conditional(request)
 
 
 def place(survey: Survey) -> dict[str, Any]:
     """Where a survey lies: CRS, bounds, sizes; nothing is known before it has a surface."""
-    path = current_app.extensions["cairn_storage"].products(survey.id) / "dsm.tif"
-    if not path.is_file():
+    storage: Storage = current_app.extensions["cairn_storage"]
+    if "dsm.tif" not in storage.names(survey.id):
         return dict(_NOWHERE)
-    return dict(_place(path, path.stat().st_mtime_ns, survey.id))
+    return dict(_place(storage.product(survey.id, "dsm.tif"), survey.id))
 
 
 @lru_cache(maxsize=256)
-def _place(_path: Path, _changed_ns: int, survey_id: UUID) -> dict[str, Any]:
+def _place(_product: Product, survey_id: UUID) -> dict[str, Any]:
     import pyproj
 
     surface = measuring.surface(survey_id)

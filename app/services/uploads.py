@@ -6,12 +6,9 @@ server or a dropped connection left behind that is cut off when the upload goes 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,14 +18,14 @@ from uuid import UUID
 from flask import current_app
 from geoalchemy2.shape import from_shape
 from shapely import Point
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.auth.actor import require_actor
 from app.config import Config
-from app.errors import AppError, Conflict, InvalidInput, NotFound, TooLarge
+from app.errors import AppError, BusyError, Conflict, InvalidInput, NotFound, TooLarge
 from app.extensions import db
 from app.models import Photo, Survey, SurveyState, Upload
-from app.storage import Storage
+from app.storage import Partial, Storage
 
 _EXPIRES = timedelta(days=7)
 _BLOCK_BYTES = 1 << 20
@@ -38,13 +35,6 @@ _SURFACES = (".tif", ".tiff", ".las", ".laz")
 _CONTROL = (".txt", ".csv")
 _PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 _LONGEST_NAME = 120
-
-
-class BusyError(AppError):
-    """Another request is writing to the same upload."""
-
-    status = 423
-    title = "Upload in use"
 
 
 class WrongOffsetError(Conflict):
@@ -121,7 +111,7 @@ def begin(survey: Survey, name: str, length: int, sha256: str) -> Upload:
     )
     db.session.add(upload)
     db.session.flush()
-    storage().upload(upload.id).touch()
+    storage().begin(upload.id)
     db.session.commit()
     return upload
 
@@ -155,16 +145,17 @@ def append(upload: Upload, offset: int, stream: IO[bytes], checksum: Checksum | 
         raise WrongOffsetError(
             f"The upload is at byte {upload.offset}, not {offset}.", "Ask where it is and go on."
         )
-    with _locked(storage().upload(upload.id)) as file:
-        received = _receive(upload, file, stream, checksum)
+    with storage().go_on(upload.id, offset) as partial:
+        received = _receive(upload, partial, stream, checksum)
         if received == upload.length:
+            partial.complete()
             _finish(upload)
     return received
 
 
 def terminate(upload: Upload) -> None:
     """Give an upload up."""
-    storage().upload(upload.id).unlink(missing_ok=True)
+    storage().give_up(upload.id)
     db.session.delete(upload)
     db.session.commit()
 
@@ -177,76 +168,60 @@ def remove_expired() -> int:
     return len(over)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[IO[bytes]]:
-    try:
-        file = path.open("r+b")
-    except FileNotFoundError as error:
-        raise NotFound("The upload's bytes are gone.", "Begin it again.") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(
-                "Another request is sending this file.", "Wait for it to end."
-            ) from error
-        yield file
-
-
-def _receive(upload: Upload, file: IO[bytes], stream: IO[bytes], checksum: Checksum | None) -> int:
-    start = upload.offset
-    file.truncate(start)
-    file.seek(start)
+def _receive(upload: Upload, partial: Partial, stream: IO[bytes], checksum: Checksum | None) -> int:
     digest = None if checksum is None else hashlib.new(checksum.algorithm)
-    received = start
+    received = upload.offset
     try:
         while received < upload.length:
             block = stream.read(min(_BLOCK_BYTES, upload.length - received))
             if not block:
                 break
-            file.write(block)
+            partial.write(block)
             received += len(block)
             if digest is not None:
                 digest.update(block)
             elif received - upload.offset >= _SAFE_EVERY_BYTES:
-                _make_safe(upload, file, received)
+                _make_safe(upload, partial, received)
     finally:
         # A part with a checksum counts as a whole or not at all.
         if digest is None:
-            _make_safe(upload, file, received)
+            _make_safe(upload, partial, received)
     if checksum is not None and digest is not None:
         if digest.digest() != checksum.digest:
-            file.truncate(start)
             raise WrongChecksumError("What arrived differs from what was sent.", "Send it again.")
-        _make_safe(upload, file, received)
+        _make_safe(upload, partial, received)
     return received
 
 
-def _make_safe(upload: Upload, file: IO[bytes], received: int) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    if received < upload.length:
-        # The last byte counts only once the file is taken: a client told that it is complete
-        # would never ask again.
-        upload.offset = received
+def _make_safe(upload: Upload, partial: Partial, received: int) -> None:
+    partial.make_safe()
+    # The last byte counts only once the file is taken: a client told that it is complete
+    # would never ask again.
+    if upload.offset < received < upload.length:
+        # A folder locks the file, a store cannot: of two requests that write, one is told.
+        before = Upload.offset == upload.offset
+        change = update(Upload).where(Upload.id == upload.id, before).values(offset=received)
+        if not db.session.execute(change).rowcount:
+            db.session.rollback()
+            raise BusyError("Another request is sending this file.", "Wait for it to end.")
         db.session.commit()
 
 
 def _finish(upload: Upload) -> None:
     """Check the complete file and take it into the survey; it is a photo, or it is gone."""
-    path = storage().upload(upload.id)
     survey = db.session.get_one(Survey, upload.survey_id)
     try:
-        digest = _sha256(path)
-        if upload.sha256 and digest.hex() != upload.sha256:
-            raise InvalidInput(f"{upload.name} arrived damaged.", "Upload it again.")
+        with storage().arrived(upload.id) as path:
+            digest = _sha256(path)
+            if upload.sha256 and digest.hex() != upload.sha256:
+                raise InvalidInput(f"{upload.name} arrived damaged.", "Upload it again.")
+            kind = _kind(survey, upload.name)
+            facts, position = inspect(path, upload.name) if kind == "photo" else ({}, None)
         _take_turns(survey.id)
         if _has(survey.id, digest):
             # The same photo twice is one photo.
             terminate(upload)
             return
-        kind = _kind(survey, upload.name)
-        facts, position = inspect(path, upload.name) if kind == "photo" else ({}, None)
     except InvalidInput:
         terminate(upload)
         raise
@@ -263,7 +238,7 @@ def _finish(upload: Upload) -> None:
     db.session.add(photo)
     db.session.delete(upload)
     db.session.flush()
-    path.rename(storage().photos(survey.id) / name)
+    storage().take(upload.id, survey.id, name)
     db.session.commit()
 
 

@@ -13,7 +13,7 @@ import ssl
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 from flask import current_app
@@ -35,29 +35,69 @@ _WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360, 72
 _AT_ONCE = 20
 
 
-def create(actor: Actor, url: str, events: list[str]) -> str:
-    """Add an address and return the secret that signs what is sent there.
+def create(actor: Actor, url: str, events: list[str]) -> Webhook:
+    """Add an address; its secret signs what is sent there.
 
     Raises
     ------
     InvalidInput
         When the address is none, or no event is chosen.
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username:
+    parts = _parts(url)
+    if (
+        parts is None
+        or parts.scheme not in ("https", "http")
+        or not parts.hostname
+        or parts.username
+    ):
         raise InvalidInput(
             f"{url!r} is no address.", "Give one like https://example.org/cairn.", field="url"
         )
     if not events or set(events) - set(EVENTS):
         raise InvalidInput("No event is chosen.", "Choose what to be told.", field="events")
-    secret = new_secret()
     row = Webhook(
-        organisation_id=actor.organisation_id, url=url.strip(), secret=secret, events=sorted(events)
+        organisation_id=actor.organisation_id,
+        url=url.strip(),
+        secret=new_secret(),
+        events=sorted(set(events)),
     )
     db.session.add(row)
     audit.record("webhook.create", parts.hostname, organisation_id=actor.organisation_id)
     db.session.commit()
-    return secret
+    return row
+
+
+def get(actor: Actor, webhook_id: UUID) -> Webhook:
+    """An address of the actor's organisation.
+
+    Raises
+    ------
+    NotFound
+        When it is of another one.
+    """
+    row = db.session.get(Webhook, webhook_id)
+    if row is None or row.organisation_id != actor.organisation_id:
+        raise NotFound("There is no such webhook.", "Load the page again.")
+    return row
+
+
+def ping(actor: Actor, webhook_id: UUID) -> WebhookDelivery:
+    """Send something harmless, to try an address.
+
+    Raises
+    ------
+    NotFound
+        When it is of another organisation.
+    """
+    row = WebhookDelivery(
+        webhook_id=get(actor, webhook_id).id,
+        event="ping",
+        body={},
+        next_try_at=datetime.now(UTC),
+    )
+    db.session.add(row)
+    db.session.commit()
+    return row
 
 
 def remove(actor: Actor, webhook_id: UUID) -> None:
@@ -68,9 +108,7 @@ def remove(actor: Actor, webhook_id: UUID) -> None:
     NotFound
         When it is of another organisation.
     """
-    row = db.session.get(Webhook, webhook_id)
-    if row is None or row.organisation_id != actor.organisation_id:
-        raise NotFound("There is no such webhook.", "Load the page again.")
+    row = get(actor, webhook_id)
     host = urlsplit(row.url).hostname or ""
     audit.record("webhook.remove", host, organisation_id=actor.organisation_id)
     db.session.delete(row)
@@ -119,6 +157,16 @@ def deliver_due() -> int:
         taken += is_taken
     db.session.commit()
     return taken
+
+
+def _parts(url: str) -> SplitResult | None:
+    """An address in its parts; None where it is none."""
+    try:
+        parts = urlsplit(url.strip())
+        # Reading a port that is none raises.
+        return parts if parts.port is None or parts.port > 0 else None
+    except ValueError:
+        return None
 
 
 def signature(secret: str, moment: int, body: bytes) -> str:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from app.errors import NotFound
+from app.errors import BusyError, NotFound
+from app.storage.product import Product, no_such
+
+_BLOCK_BYTES = 1 << 20
 
 
 def _link(source: str | Path, target: str | Path) -> None:
@@ -18,8 +25,23 @@ def _link(source: str | Path, target: str | Path) -> None:
         shutil.copy2(source, target)
 
 
-class Storage:
-    """Folders of surveys below one root. Names come from identifiers, never from people.
+class _Partial:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.write = file.write
+
+    def make_safe(self) -> None:
+        """Write through to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def complete(self) -> None:
+        """Keep the last bytes."""
+        self.make_safe()
+
+
+class FolderStorage:
+    """Folders of surveys below one root.
 
     Parameters
     ----------
@@ -30,11 +52,51 @@ class Storage:
         self.root = root
 
     @classmethod
-    def from_url(cls, url: str) -> Storage:
+    def from_url(cls, url: str) -> FolderStorage:
         """Storage at ``file:///folder``; the folder is made."""
         root = Path(unquote(urlsplit(url).path))
         root.mkdir(parents=True, exist_ok=True)
         return cls(root)
+
+    def check(self) -> None:
+        """See whether the folder can be written."""
+        if not os.access(self.root, os.W_OK):
+            raise OSError(f"{self.root} cannot be written.")
+
+    def begin(self, upload_id: UUID) -> None:
+        """Make the file of an upload."""
+        self._upload(upload_id).touch()
+
+    @contextmanager
+    def go_on(self, upload_id: UUID, offset: int) -> Iterator[_Partial]:
+        """Open the file of an upload for one request alone."""
+        try:
+            file = self._upload(upload_id).open("r+b")
+        except FileNotFoundError as error:
+            raise NotFound("The upload's bytes are gone.", "Begin it again.") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(
+                    "Another request is sending this file.", "Wait for it to end."
+                ) from error
+            file.truncate(offset)
+            file.seek(offset)
+            yield _Partial(file)
+
+    @contextmanager
+    def arrived(self, upload_id: UUID) -> Iterator[Path]:
+        """The file of an upload."""
+        yield self._upload(upload_id)
+
+    def take(self, upload_id: UUID, survey_id: UUID, name: str) -> None:
+        """Move the file of an upload to the photos."""
+        self._upload(upload_id).rename(self.photos(survey_id) / name)
+
+    def give_up(self, upload_id: UUID) -> None:
+        """Remove the file of an upload."""
+        self._upload(upload_id).unlink(missing_ok=True)
 
     def photos(self, survey_id: UUID) -> Path:
         """Folder of the photos of a survey."""
@@ -48,11 +110,11 @@ class Storage:
         """Folder that the survey is processed in; finished stages stay in it for the next run."""
         return self._folder("surveys", str(survey_id), "workspace")
 
-    def publish(self, survey_id: UUID, names: list[str]) -> None:
-        """Put products of the workspace in the place of the earlier ones, all at once.
+    def keep(self, survey_id: UUID, stage: str) -> None:
+        """Nothing to do: stages are where the next worker finds them."""
 
-        Files are linked, not copied; where the file system cannot link, they are copied.
-        """
+    def publish(self, survey_id: UUID, names: list[str]) -> None:
+        """Link products into a new folder and rename it; copied where nothing can be linked."""
         products, workspace = self.products(survey_id), self.workspace(survey_id)
         fresh, old = products.with_name("products.new"), products.with_name("products.old")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -68,27 +130,48 @@ class Storage:
         fresh.rename(products)
         shutil.rmtree(old, ignore_errors=True)
 
-    def product(self, survey_id: UUID, name: str) -> Path:
-        """A file of a survey folder.
+    def release(self, survey_id: UUID) -> None:
+        """Nothing to do: there is no copy."""
 
-        Raises
-        ------
-        NotFound
-            When there is none, or the name leads out of the folder.
-        """
+    def names(self, survey_id: UUID) -> set[str]:
+        """Names of the products."""
+        folder = self.products(survey_id)
+        return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+    def product(self, survey_id: UUID, name: str) -> Product:
+        """A file of the survey folder, unless the name leads out of it."""
         folder = self.products(survey_id).resolve()
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder) or not path.is_file():
-            raise NotFound(f"The survey has no file {name!r}.", "Its page lists those it has.")
-        return path
+        try:
+            path = (folder / name).resolve()
+            stat = path.stat() if path.is_relative_to(folder) and path.is_file() else None
+        except (OSError, ValueError):
+            stat = None
+        if stat is None:
+            raise no_such(name)
+        return Product(name, str(path), f"{stat.st_mtime_ns:x}-{stat.st_size:x}", stat.st_size)
 
-    def upload(self, upload_id: UUID) -> Path:
-        """File of an upload that is not complete."""
-        return self._folder("uploads") / str(upload_id)
+    def blocks(self, product: Product, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Read a part of a file."""
+        left = (product.size if end is None else end) - start
+        with open(product.path, "rb") as file:
+            file.seek(start)
+            while left > 0 and (block := file.read(min(_BLOCK_BYTES, left))):
+                left -= len(block)
+                yield block
+
+    def on_disk(self, survey_id: UUID) -> Path:
+        """The survey folder itself."""
+        return self.products(survey_id)
+
+    def link(self, product: Product) -> None:
+        """None: files on disk are sent by the server itself."""
 
     def remove_survey(self, survey_id: UUID) -> None:
-        """Remove all files of a survey."""
+        """Remove the folder of a survey."""
         shutil.rmtree(self.root / "surveys" / str(survey_id), ignore_errors=True)
+
+    def _upload(self, upload_id: UUID) -> Path:
+        return self._folder("uploads") / str(upload_id)
 
     def _folder(self, *names: str) -> Path:
         folder = self.root.joinpath(*names)

@@ -7,18 +7,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.extensions import Base
 from app.models import Material, Measurement, Organisation, Pile, Site, Survey, Toe, User
 
 SQUARE = "POLYGON Z ((0 0 5, 10 0 5, 10 10 6, 0 10 6, 0 0 5))"
 
 
 @pytest.fixture(scope="module")
-def engine(database_url):
+def engine(database_url, make_app):
+    """The database with the tables that the migrations made."""
     engine = sa.create_engine(database_url.replace("postgresql:", "postgresql+psycopg2:"))
-    with engine.begin() as connection:
-        connection.execute(sa.text("create extension if not exists postgis"))
-    Base.metadata.create_all(engine)
     yield engine
     engine.dispose()
 
@@ -62,12 +59,14 @@ def test_a_pile_is_measured_and_goes_with_its_site(session, site):
         Measurement(toe_id=toe.id, coverage=1.0, base="plane", measured_at=sa.func.now(), **numbers)
     )
     session.flush()
-    area = session.scalar(sa.select(sa.func.ST_Area(Toe.polygon)))
-    highest = session.scalar(sa.select(sa.func.ST_ZMax(Toe.polygon)))
-    assert (area, highest) == (100.0, 6.0)
-    session.execute(sa.delete(Site))
-    for row in (Pile, Survey, Toe, Measurement, Material):
-        assert session.scalar(sa.select(sa.func.count()).select_from(row)) == 0
+    area_and_highest = sa.select(sa.func.ST_Area(Toe.polygon), sa.func.ST_ZMax(Toe.polygon))
+    assert session.execute(area_and_highest.where(Toe.id == toe.id)).one() == (100.0, 6.0)
+    rows = (Pile, Survey, Toe, Measurement, Material)
+    counts = [sa.select(sa.func.count()).select_from(row).scalar_subquery() for row in rows]
+    before = session.execute(sa.select(*counts)).one()
+    session.execute(sa.delete(Site).where(Site.id == site.id))
+    after = session.execute(sa.select(*counts)).one()
+    assert [old - new for old, new in zip(before, after, strict=True)] == [1] * len(rows)
 
 
 def test_a_pile_has_one_current_toe_a_survey(session, site):

@@ -1,0 +1,337 @@
+"""Storage in a store that speaks S3.
+
+    surveys/ID/photos/NAME            what was uploaded
+    surveys/ID/work/STAGE.tar         finished stages, for the worker that goes on after a dead one
+    surveys/ID/products/VERSION/NAME  products of one run
+    surveys/ID/products.json          which version counts, with the size of each of its files
+    uploads/ID/…                      uploads on their way, see `s3_partial`
+
+Products become visible by the one object that names their version: complete, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid4
+
+import boto3
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import ClientError
+
+from app.storage.product import Product, no_such
+from app.storage.s3_partial import S3Partial
+
+_BLOCK_BYTES = 1 << 20
+_LINK_S = 600
+# How long a process may not notice that newer products were published; the version before stays.
+_FRESH_S = 2.0
+_AT_ONCE = 8
+_MEASURED = ("dsm.tif", "dsm_quality.tif", "survey.json", "accuracy.json")
+# A request gives up soon; hours of work wait for a store that is away for a minute or two.
+_HASTE, _PATIENCE = 3, 16
+
+
+class S3Storage:
+    """Objects below one prefix of a bucket.
+
+    Parameters
+    ----------
+    bucket : str
+    prefix : str
+        Empty, or a folder with a slash at its end.
+    scratch : Path
+        Folder of this machine for what programs need on disk. The same on all machines: stages know
+        their photos by path.
+    """
+
+    def __init__(self, bucket: str, prefix: str, scratch: Path) -> None:
+        self.bucket, self.prefix, self.scratch = bucket, prefix, scratch
+        self._client = _client(_HASTE)
+        self._patient = _client(_PATIENCE)
+        self._known: dict[UUID, tuple[float, dict[str, Any]]] = {}
+        _tell_gdal(self._client.meta.endpoint_url)
+
+    @classmethod
+    def from_url(cls, url: str) -> S3Storage:
+        """Storage at ``s3://bucket/folder``; keys, region and endpoint as boto3 finds them."""
+        parts = urlsplit(url)
+        folder = unquote(parts.path).strip("/")
+        scratch = Path(tempfile.gettempdir()) / "cairn"
+        return cls(parts.netloc, f"{folder}/" if folder else "", scratch)
+
+    def check(self) -> None:
+        """See whether the bucket answers."""
+        self._client.head_bucket(Bucket=self.bucket)
+
+    def begin(self, upload_id: UUID) -> None:
+        """Begin a multipart upload."""
+        S3Partial.begin(self._client, self.bucket, self._upload(upload_id))
+
+    @contextmanager
+    def go_on(self, upload_id: UUID, offset: int) -> Iterator[S3Partial]:
+        """Go on with a multipart upload."""
+        yield S3Partial(self._client, self.bucket, self._upload(upload_id), offset)
+
+    @contextmanager
+    def arrived(self, upload_id: UUID) -> Iterator[Path]:
+        """The file of an upload, fetched to look at it."""
+        with tempfile.TemporaryDirectory(prefix="cairn-") as folder:
+            path = Path(folder) / "file"
+            self._client.download_file(self.bucket, f"{self._upload(upload_id)}/file", str(path))
+            yield path
+
+    def take(self, upload_id: UUID, survey_id: UUID, name: str) -> None:
+        """Copy the file of an upload to the photos, within the store."""
+        source = {"Bucket": self.bucket, "Key": f"{self._upload(upload_id)}/file"}
+        self._client.copy(source, self.bucket, f"{self._survey(survey_id)}photos/{name}")
+        self.give_up(upload_id)
+
+    def give_up(self, upload_id: UUID) -> None:
+        """Remove what came of an upload."""
+        folder = self._upload(upload_id)
+        try:
+            partial = self._client.get_object(Bucket=self.bucket, Key=f"{folder}/multipart")
+            self._client.abort_multipart_upload(
+                Bucket=self.bucket, Key=f"{folder}/file", UploadId=partial["Body"].read().decode()
+            )
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                raise
+        self._remove(f"{folder}/")
+
+    def photos(self, survey_id: UUID) -> Path:
+        """Fetch the photos that are not on disk yet, with the times that they have in the store."""
+        folder = self._place(survey_id, "photos")
+        prefix = f"{self._survey(survey_id)}photos/"
+        there = {item["Key"].removeprefix(prefix): item for item in self._list(prefix)}
+        for path in folder.iterdir():
+            if path.name not in there:
+                path.unlink()
+
+        def fetch(name: str) -> None:
+            path, item = folder / name, there[name]
+            taken_s = item["LastModified"].timestamp()
+            if path.is_file() and (path.stat().st_size, path.stat().st_mtime) == (
+                item["Size"],
+                taken_s,
+            ):
+                return
+            self._fetch(item["Key"], path, taken_s)
+
+        _at_once(fetch, there)
+        return folder
+
+    def workspace(self, survey_id: UUID) -> Path:
+        """Unpack the stages that an earlier worker kept and this one does not have."""
+        folder = self._place(survey_id, "workspace")
+        prefix = f"{self._survey(survey_id)}work/"
+        for item in self._list(prefix):
+            stage = item["Key"].removeprefix(prefix).removesuffix(".tar")
+            if (folder / "work" / stage).is_dir():
+                continue
+            with tempfile.TemporaryDirectory(prefix="stage-", dir=folder) as name:
+                archive = Path(name) / "archive"
+                self._patient.download_file(self.bucket, item["Key"], str(archive))
+                with tarfile.open(archive) as tar:
+                    tar.extractall(name, filter="data")
+                (folder / "work").mkdir(exist_ok=True)
+                (Path(name) / stage).rename(folder / "work" / stage)
+        return folder
+
+    def keep(self, survey_id: UUID, stage: str) -> None:
+        """Send the folder of a finished stage as one object."""
+        folder = self._place(survey_id, "workspace") / "work" / stage
+        with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".tar") as file:
+            with tarfile.open(fileobj=file, mode="w") as tar:
+                tar.add(folder, stage)
+            file.flush()
+            key = f"{self._survey(survey_id)}work/{stage}.tar"
+            self._patient.upload_file(file.name, self.bucket, key)
+
+    def publish(self, survey_id: UUID, names: list[str]) -> None:
+        """Send all files as a new version, then say that it counts, then remove older ones."""
+        workspace, version = self._place(survey_id, "workspace"), uuid4().hex
+        files = dict(_files(workspace, names))
+        prefix = f"{self._survey(survey_id)}products/"
+
+        def send(name: str) -> None:
+            key = f"{prefix}{version}/{name}"
+            self._patient.upload_file(str(files[name]), self.bucket, key)
+
+        before = self._manifest(survey_id).get("version")
+        _at_once(send, files)
+        sizes = {name: path.stat().st_size for name, path in files.items()}
+        self._patient.put_object(
+            Bucket=self.bucket,
+            Key=f"{self._survey(survey_id)}products.json",
+            Body=json.dumps({"version": version, "files": sizes}).encode(),
+        )
+        self._known.pop(survey_id, None)
+        # Somebody may still be reading the version before.
+        for item in self._list(prefix):
+            if item["Key"].removeprefix(prefix).split("/")[0] not in (version, before):
+                self._patient.delete_object(Bucket=self.bucket, Key=item["Key"])
+
+    def release(self, survey_id: UUID) -> None:
+        """Remove photos and workspace from this machine."""
+        shutil.rmtree(self.scratch / "surveys" / str(survey_id), ignore_errors=True)
+
+    def names(self, survey_id: UUID) -> set[str]:
+        """Names of the products."""
+        return set(self._known_manifest(survey_id).get("files", {}))
+
+    def product(self, survey_id: UUID, name: str) -> Product:
+        """A product of the version that counts."""
+        manifest = self._known_manifest(survey_id)
+        size = manifest.get("files", {}).get(name)
+        if size is None:
+            raise no_such(name)
+        version = manifest["version"]
+        key = f"{self._survey(survey_id)}products/{version}/{name}"
+        return Product(name, f"/vsis3/{self.bucket}/{key}", version, size, key)
+
+    def blocks(self, product: Product, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Read a range of an object."""
+        last = (product.size if end is None else end) - 1
+        if last < start:
+            return
+        answer = self._client.get_object(
+            Bucket=self.bucket, Key=product.key, Range=f"bytes={start}-{last}"
+        )
+        yield from answer["Body"].iter_chunks(_BLOCK_BYTES)
+
+    def on_disk(self, survey_id: UUID) -> Path:
+        """Fetch the surface and what is known of it, once a version."""
+        manifest = self._known_manifest(survey_id)
+        if not manifest:
+            return self._place(survey_id, "nothing")
+        folder = self.scratch / "products" / str(survey_id) / manifest["version"]
+        if folder.is_dir():
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+            fresh = Path(name) / "fresh"
+            fresh.mkdir()
+            for known in set(_MEASURED) & set(manifest["files"]):
+                key = self.product(survey_id, known).key
+                self._client.download_file(self.bucket, key, str(fresh / known))
+            # Another process may have been quicker.
+            if not folder.is_dir():
+                fresh.rename(folder)
+        return folder
+
+    def link(self, product: Product) -> str:
+        """A signed address."""
+        return str(
+            self._client.generate_presigned_url(
+                "get_object",
+                Params={"Bucket": self.bucket, "Key": product.key},
+                ExpiresIn=_LINK_S,
+            )
+        )
+
+    def remove_survey(self, survey_id: UUID) -> None:
+        """Remove all objects of a survey."""
+        self._remove(self._survey(survey_id))
+        self.release(survey_id)
+        shutil.rmtree(self.scratch / "products" / str(survey_id), ignore_errors=True)
+
+    def _known_manifest(self, survey_id: UUID) -> dict[str, Any]:
+        read_at, manifest = self._known.get(survey_id, (-_FRESH_S, {}))
+        if time.monotonic() - read_at > _FRESH_S:
+            manifest = self._manifest(survey_id)
+            if len(self._known) > 1000:
+                self._known.clear()
+            self._known[survey_id] = time.monotonic(), manifest
+        return manifest
+
+    def _manifest(self, survey_id: UUID) -> dict[str, Any]:
+        try:
+            key = f"{self._survey(survey_id)}products.json"
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return {}
+            raise
+        return dict(json.loads(answer["Body"].read()))
+
+    def _fetch(self, key: str, path: Path, changed_s: float) -> None:
+        partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+        self._patient.download_file(self.bucket, key, str(partial))
+        os.utime(partial, (changed_s, changed_s))
+        partial.rename(path)
+
+    def _list(self, prefix: str) -> Iterator[dict[str, Any]]:
+        pages = self._patient.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+            yield from page.get("Contents", [])
+
+    def _remove(self, prefix: str) -> None:
+        for item in list(self._list(prefix)):
+            self._client.delete_object(Bucket=self.bucket, Key=item["Key"])
+
+    def _upload(self, upload_id: UUID) -> str:
+        return f"{self.prefix}uploads/{upload_id}"
+
+    def _survey(self, survey_id: UUID) -> str:
+        return f"{self.prefix}surveys/{survey_id}/"
+
+    def _place(self, survey_id: UUID, name: str) -> Path:
+        folder = self.scratch / "surveys" / str(survey_id) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _client(attempts: int) -> Any:
+    return boto3.client(
+        "s3",
+        config=ClientConfig(
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=5,
+            read_timeout=30,
+            max_pool_connections=2 * _AT_ONCE,
+            # Stores other than AWS have no names of their own for buckets.
+            s3={"addressing_style": "path"} if _endpoint() else {},
+            # Not all of them know the newer checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def _endpoint() -> str:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+
+def _tell_gdal(endpoint: str) -> None:
+    """Give GDAL, which has names of its own for them, the same settings; keys it finds itself."""
+    os.environ.setdefault("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
+    if _endpoint():
+        parts = urlsplit(endpoint)
+        os.environ["AWS_S3_ENDPOINT"] = parts.netloc
+        os.environ["AWS_HTTPS"] = "YES" if parts.scheme == "https" else "NO"
+        os.environ["AWS_VIRTUAL_HOSTING"] = "FALSE"
+
+
+def _files(folder: Path, names: list[str]) -> Iterator[tuple[str, Path]]:
+    for name in names:
+        path = folder / name
+        found = sorted(path.rglob("*")) if path.is_dir() else [path]
+        yield from ((f.relative_to(folder).as_posix(), f) for f in found if f.is_file())
+
+
+def _at_once(function: Any, names: Any) -> None:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(function, names))
