@@ -4,7 +4,7 @@ A feature's ``name`` names its pile. An optional property ``walls`` marks edges 
 wall, where no ground is seen: a list of pairs ``[i, j]``, the first and the last vertex of the
 wall on the polygon's outer ring, counted from 0 in the order of the file. In a multi-part polygon
 the part comes first: ``[part, i, j]``. A bunker drawn from its open corner round the back is
-``"walls": [[0, 3]]``.
+``"walls": [[0, 3]]``. Proposals have ``"confirmed": false`` until somebody has looked at them.
 
 Optional properties ``density_t_m3``, ``density_sigma_t_m3``, ``moisture`` and ``moisture_sigma``
 give tonnes, see `volumetrics.density`.
@@ -32,7 +32,9 @@ from volumetrics.survey import Survey, parse_crs
 from volumetrics.toe import Toe, clean, wall_lines
 
 
-def read_toes(path: Path, survey: Survey) -> tuple[list[Toe], dict[str, str]]:
+def read_toes(
+    path: Path, survey: Survey, *, must_be_confirmed: bool = True
+) -> tuple[list[Toe], dict[str, str]]:
     """Read the toe polygons of a survey's piles.
 
     Parameters
@@ -41,6 +43,8 @@ def read_toes(path: Path, survey: Survey) -> tuple[list[Toe], dict[str, str]]:
         GeoJSON of polygons.
     survey : Survey
         Gives the CRS that the polygons are brought into.
+    must_be_confirmed : bool
+        Refuse proposals (``"confirmed": false``): what is counted, a person has looked at.
 
     Returns
     -------
@@ -69,10 +73,28 @@ def read_toes(path: Path, survey: Survey) -> tuple[list[Toe], dict[str, str]]:
                     "Give each pile a name of its own, or join its parts to one multi-polygon.",
                 )
             names.add(name)
+            if must_be_confirmed:
+                _check_confirmed(name, feature)
             toes.append(_toe(name, feature, drawn, to_map, note))
         except ToeError as error:
             refused[name] = str(error)
     return toes, refused
+
+
+def read_exclusions(path: Path, survey: Survey) -> list[shapely.Geometry]:
+    """Read polygons of what is no pile.
+
+    Raises
+    ------
+    InputError
+        When one of them cannot be used: leaving it out would count what it covers.
+    """
+    toes, refused = read_toes(path, survey)
+    if refused:
+        raise InputError(
+            f"{path}: {next(iter(refused.values()))}", "Nothing was measured without it."
+        )
+    return [toe.polygon for toe in toes]
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -152,6 +174,14 @@ def _to_survey(
         "are neither degrees nor inside the survey.",
         "Export them in WGS 84 or in the survey's CRS, with the CRS named in the file.",
     )
+
+
+def _check_confirmed(name: str, feature: dict[str, Any]) -> None:
+    if (feature.get("properties") or {}).get("confirmed") is False:
+        raise ToeError(
+            f"{name}: nobody has confirmed this proposal.",
+            'Look at its line on the orthomosaic, correct it, and set "confirmed" to true.',
+        )
 
 
 def _toe(

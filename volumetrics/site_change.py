@@ -1,0 +1,187 @@
+"""Change of a whole site between two surveys: the later one aligned, then pile by pile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from scipy import ndimage
+
+from volumetrics.alignment import Alignment, align
+from volumetrics.budget import Accuracy
+from volumetrics.change import Change, measure_change
+from volumetrics.errors import InputError, VolumetricsError
+from volumetrics.grid import Grid, area_fraction
+from volumetrics.identity import Kind, carry
+from volumetrics.noise import DsmNoise
+from volumetrics.site import cutter
+from volumetrics.survey import Survey
+from volumetrics.terrain import Mask
+from volumetrics.toe import Toe
+from volumetrics.uncertainty import NORMAL_95, Budget, total
+from volumetrics.volume import MIN_COVERAGE
+
+_MAX_CELLS = 4_000_000
+_ALIGNED_CELL_M = 0.25
+# Ground this near to a pile may be spilled material.
+_GROUND_GAP_M = 2.0
+_MARGIN_M = 3.0
+# Smaller spots of change outside the piles are noise.
+_LEAST_SPOT_M2 = 4.0
+
+
+@dataclass(frozen=True)
+class SiteChange:
+    """What came and went between two surveys.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        How the later survey lay on the earlier one before it was moved.
+    changes : tuple of Change
+    refused : mapping of str to str
+        Pile and reason.
+    elsewhere_fill_m3, elsewhere_cut_m3 : float
+        Outside all polygons, of coherent spots that changed by more than the level of detection.
+    """
+
+    alignment: Alignment
+    changes: tuple[Change, ...]
+    refused: Mapping[str, str]
+    elsewhere_fill_m3: float
+    elsewhere_cut_m3: float
+
+    def totals(self) -> dict[str, tuple[float, Budget]]:
+        """Fill, cut and net of all polygons; what the alignment may be wrong by adds linearly."""
+        volumes = [change.volume for change in self.changes]
+        return {
+            name: (
+                sum(getattr(volume, f"{name}_m3") for volume in volumes),
+                total([volume.budgets[name] for volume in volumes]),
+            )
+            for name in ("fill", "cut", "net")
+        }
+
+
+def joined(before: Sequence[Toe], after: Sequence[Toe]) -> list[tuple[Toe, Kind]]:
+    """One polygon for each pile of two surveys, around what it covered on either date."""
+    found: list[tuple[Toe, Kind]] = []
+    for link in carry(before, after):
+        members = [before[i] for i in link.before] + [after[i] for i in link.after]
+        names = dict.fromkeys(toe.name for toe in members)
+        polygon = shapely.union_all([toe.polygon for toe in members])
+        found.append((Toe(" + ".join(names), polygon), link.kind))
+    return found
+
+
+def measure_site_change(
+    earlier: Survey,
+    later: Survey,
+    toes: Sequence[Toe],
+    toe_sigma_m: float,
+    min_coverage: float = MIN_COVERAGE,
+) -> SiteChange:
+    """Align the later survey to unchanged ground and measure the change within each polygon.
+
+    Parameters
+    ----------
+    earlier, later : Survey
+        In one CRS and vertical datum.
+    toes : sequence of Toe
+        Each around everything of a pile that may have changed, see `joined`.
+    toe_sigma_m, min_coverage : float
+
+    Returns
+    -------
+    SiteChange
+
+    Raises
+    ------
+    InputError
+        When the CRS or the vertical datum differ, too little ground is common to both, or the
+        surveys lie too far apart to be aligned.
+    """
+    _check_same(earlier, later)
+    noises = [_noise(survey, toes, toe_sigma_m) for survey in (earlier, later)]
+    before, after = _overviews(earlier, later)
+    piles = shapely.union_all([toe.polygon.buffer(_GROUND_GAP_M) for toe in toes])
+    is_stable = area_fraction(piles, before) == 0.0
+    both = DsmNoise(noises[0].components + noises[1].components)
+    alignment = align(before, after, is_stable, both)
+    scale_sigma = math.hypot(earlier.scale_sigma, later.scale_sigma)
+    accuracy = Accuracy(noises[1], scale_sigma, toe_sigma_m=toe_sigma_m)
+    changes, refused = [], {}
+    for toe in toes:
+        try:
+            was, now = (s.window(toe.polygon.bounds, _MARGIN_M) for s in (earlier, later))
+            changes.append(
+                measure_change(was, now, toe, alignment, noises[0], accuracy, min_coverage)
+            )
+        except VolumetricsError as error:
+            refused[toe.name] = str(error)
+    fill_m3, cut_m3 = _elsewhere(before, after, is_stable, alignment, both)
+    return SiteChange(alignment, tuple(changes), refused, fill_m3, cut_m3)
+
+
+def _check_same(earlier: Survey, later: Survey) -> None:
+    if earlier.crs != later.crs:
+        raise InputError(
+            f"The earlier survey is in {earlier.crs.name}, the later one in {later.crs.name}.",
+            "Warp one of them to the other's CRS first.",
+        )
+    datums = [survey.facts.get("vertical_datum") for survey in (earlier, later)]
+    if all(datums) and datums[0] != datums[1]:
+        raise InputError(
+            f"The earlier survey has {datums[0]} heights, the later one {datums[1]}.",
+            "Convert one of them to the other's vertical datum first.",
+        )
+
+
+def _noise(survey: Survey, toes: Sequence[Toe], toe_sigma_m: float) -> DsmNoise:
+    """The noise that a survey states, else that of the ground around the first pile that tells."""
+    if survey.noise is not None:
+        return survey.noise
+    cut = cutter(survey, toes, toe_sigma_m, 0.0)
+    reason: VolumetricsError | None = None
+    for toe in toes:
+        try:
+            return cut.cut(toe)[1]
+        except VolumetricsError as error:
+            reason = error
+    raise InputError(
+        f"The noise of {survey.dsm_path} cannot be estimated: {reason}.",
+        "State it in the survey's accuracy.json.",
+    )
+
+
+def _overviews(earlier: Survey, later: Survey) -> list[Grid]:
+    """Both surfaces as a whole, at cells that fit into memory."""
+    found = []
+    for survey in (earlier, later):
+        west, south, east, north = survey.bounds_m
+        fitting_m = math.sqrt((east - west) * (north - south) / _MAX_CELLS)
+        found.append(survey.overview(max(_ALIGNED_CELL_M, fitting_m)))
+    return found
+
+
+def _elsewhere(
+    before: Grid, after: Grid, is_outside: Mask, alignment: Alignment, noise: DsmNoise
+) -> tuple[float, float]:
+    """Fill and cut in m³ outside the piles."""
+    x, y = np.meshgrid(before.x_m(), before.y_m())
+    place = np.column_stack((x.ravel(), y.ravel())) + alignment.shift_m
+    later = after.stencil(place).sample(after.elevation_m).reshape(x.shape)
+    change = later - alignment.offset_m(x, y) - before.elevation_m
+    detection_m = NORMAL_95 * max(noise.sigma_m, alignment.residual_sigma_m)
+    totals = []
+    for sign in (1.0, -1.0):
+        changed = is_outside & (np.nan_to_num(sign * change) > detection_m)
+        label, count = ndimage.label(changed)
+        size_m2 = np.bincount(label.ravel(), minlength=count + 1) * before.cell_area_m2
+        size_m2[0] = 0.0
+        large = (size_m2 >= _LEAST_SPOT_M2)[label]
+        totals.append(float(np.abs(change[large]).sum() * before.cell_area_m2))
+    return totals[0], totals[1]
