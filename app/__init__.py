@@ -8,7 +8,7 @@ from flask import Flask, current_app, g
 from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import handlers, headers, templating
+from app import commands, handlers, headers, templating
 from app.auth import policy, sessions, tokens
 from app.config import Config
 from app.extensions import babel, csrf, db, limiter, migrate
@@ -46,6 +46,7 @@ def create_app(config: Config) -> Flask:
     handlers.install(app)
     headers.install(app)
     templating.install(app)
+    commands.install(app)
     app.before_request(_admit)
     policy.check_rules(app)
     # The proxies in front are ours; what they say of the client is believed, what it says is not.

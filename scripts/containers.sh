@@ -8,6 +8,8 @@ default_ulimits = ["nofile=16384:16384", "nproc=16384:16384"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+[network]
+network_backend = "netavark"
 END
     export CONTAINERS_CONF=$PWD/build/containers/containers.conf
 fi

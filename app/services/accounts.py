@@ -89,6 +89,25 @@ def create_organisation(name: str, email: str, person: str, password: str) -> Us
     return user
 
 
+def open_organisation(name: str, email: str) -> str:
+    """Make an organisation and mail its first administrator a link; returns it.
+
+    Raises
+    ------
+    InvalidInput
+        When the name is missing, or the address is none or taken.
+    """
+    if not name.strip():
+        raise InvalidInput("There is no name.", "Say what the organisation is called.")
+    organisation = Organisation(name=name.strip()[:200])
+    db.session.add(organisation)
+    db.session.flush()
+    audit.record("organisation.create", organisation.name, organisation_id=organisation.id)
+    return _invite_by_mail(
+        Invitation(organisation_id=organisation.id, email=_checked(email), is_admin=True)
+    )
+
+
 def ask_for_password(email: str) -> tuple[User, str] | None:
     """Make a link's secret for a new password; None where nobody has the address."""
     user = with_email(email)
@@ -148,9 +167,7 @@ def invite_by_mail(
     InvalidInput
         When the address is none or taken, or neither role on a site nor administrator is chosen.
     """
-    email = email.strip()
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email) or len(email) > _LONGEST_EMAIL:
-        raise InvalidInput(f"{email!r} is no e-mail address.", "Check it.", field="email")
+    email = _checked(email)
     roles = {known.name.lower(): int(known) for known in Role}
     is_seen = site_id in {site.id for site in sites.visible(actor)}
     if not is_admin and (role not in roles or not is_seen):
@@ -163,9 +180,7 @@ def invite_by_mail(
         role=None if is_admin else roles[role],
         created_by=actor.user.id,
     )
-    link = mail.public_link("sign_in.welcome", secret=invite(invitation))
-    mail.send_link(email, "You are invited to Cairn", link)
-    return link
+    return _invite_by_mail(invitation)
 
 
 def find_invitation(secret: str) -> Invitation:
@@ -309,6 +324,19 @@ def set_active(actor: Actor, user_id: UUID, is_active: bool) -> None:
     action = "person.activate" if is_active else "person.deactivate"
     audit.record(action, user.email, organisation_id=user.organisation_id)
     db.session.commit()
+
+
+def _checked(email: str) -> str:
+    email = email.strip()
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email) or len(email) > _LONGEST_EMAIL:
+        raise InvalidInput(f"{email!r} is no e-mail address.", "Check it.", field="email")
+    return email
+
+
+def _invite_by_mail(invitation: Invitation) -> str:
+    link = mail.public_link("sign_in.welcome", secret=invite(invitation))
+    mail.send_link(invitation.email, "You are invited to Cairn", link)
+    return link
 
 
 def _colleague(actor: Actor, user_id: UUID) -> User:
