@@ -55,7 +55,7 @@ def place(
     """
     pairs = _control_pairs(model, control, frame)
     if pairs is not None:
-        level = _similarity(*pairs)
+        level = similarity(*pairs)
         return level, ()
     if np.isfinite(measured[:, 0]).sum() < 3:
         raise InputError(
@@ -97,7 +97,7 @@ def _control_pairs(
     return (np.array(in_model), np.array(in_frame)) if size[1] > 0.1 * size[0] else None
 
 
-def _similarity(source: Array, target: Array) -> Level:
+def similarity(source: Array, target: Array) -> Level:
     """Least-squares similarity; a single wrong point is outvoted when there are five or more.
 
     References

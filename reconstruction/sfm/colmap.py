@@ -11,6 +11,8 @@ model counts.
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,11 +23,13 @@ from numpy.typing import NDArray
 
 from reconstruction import tie_points
 from reconstruction.block import SparseModel
-from reconstruction.errors import OptionError
+from reconstruction.errors import OptionError, StageError
 from reconstruction.matches import PairMatches
 from reconstruction.photo import Photo
+from reconstruction.programs import ending, execute
 from reconstruction.sfm import (
     FOCAL_GUESS,
+    STAGE_NAME,
     SfmInputs,
     has_pycolmap,
     mapper_tracks,
@@ -33,9 +37,12 @@ from reconstruction.sfm import (
     unplaced,
 )
 from reconstruction.sfm.colmap_model import COLMAP_HALF_PX, from_colmap, refine
+from reconstruction.sfm.joining import join
+from reconstruction.sfm.mapper_tracks import MapperTracks
 from reconstruction.stage import Run
 
-_SEED = 1
+GLOBAL, INCREMENTAL = "global", "incremental"  # mappers of the program `colmap_mapping`
+SEED = 1
 _TRACKS_A_PHOTO = 200  # for the mapper
 _POSE_MATCHES = 300  # of a pair, for its relative position
 _ADJUSTED_A_PHOTO = 800  # observations a photo in the adjustment
@@ -95,21 +102,22 @@ def reconstruct(inputs: SfmInputs, folder: Path, run: Run) -> SparseModel:
 
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
     path = folder / "colmap.db"
-    _write_database(path, inputs, run.part(0.0, 0.2))
-    model, notes = _map(path, inputs, run.part(0.2, 0.6))
-    model = from_colmap(model, {photo.name: photo.camera for photo in inputs.photos}, notes)
+    chosen = _write_database(path, inputs, run.part(0.0, 0.2))
+    model = _map(path, inputs, chosen, run.part(0.2, 0.6))
     model = tie_points.densify(model, inputs.features, _BAND, run.part(0.6, 0.8))
-    run.progress(0.8, "Adjustment")
-    model = _adjust(model, inputs.photos, run.jobs)
+    model = _adjust(model, inputs.photos, run.part(0.8, 1.0))
     path.unlink()
     return model
 
 
-def _adjust(model: SparseModel, photos: tuple[Photo, ...], jobs: int) -> SparseModel:
+def _adjust(model: SparseModel, photos: tuple[Photo, ...], run: Run) -> SparseModel:
     """Lens and poses from a part of the tie points, then all tie points again."""
+    run.progress(0.0, "Focal length")
     known = {photo.camera: photo.focal_px for photo in photos if photo.focal_px is not None}
     chosen = replace(model, tie_points=tie_points.thin(model, _ADJUSTED_A_PHOTO))
-    refined = refine(_with_focal(chosen, known, jobs), "OPENCV", focal=False, jobs=jobs)
+    chosen = _with_focal(chosen, known, run.jobs)
+    run.progress(0.5, "Adjustment")
+    refined = refine(chosen, "OPENCV", focal=False, jobs=run.jobs)
     refined = replace(refined, tie_points=model.tie_points)
     ties = tie_points.reintersect(refined.cameras, refined.shots, refined.tie_points, _MAX_ERROR)
     refined = replace(refined, tie_points=ties)
@@ -153,8 +161,8 @@ class _View(NamedTuple):
     xy: NDArray[np.float64]
 
 
-def _write_database(path: Path, inputs: SfmInputs, run: Run) -> None:
-    """Cameras, relative poses, and the keypoints and matches of chosen tracks."""
+def _write_database(path: Path, inputs: SfmInputs, run: Run) -> MapperTracks:
+    """Cameras, relative poses, and the keypoints and matches of chosen tracks; these tracks."""
     import pycolmap
 
     chosen = mapper_tracks.choose(inputs, _TRACKS_A_PHOTO)
@@ -175,6 +183,7 @@ def _write_database(path: Path, inputs: SfmInputs, run: Run) -> None:
             database.write_two_view_geometry(
                 views[pair.first].image_id, views[pair.second].image_id, geometry
             )
+    return chosen
 
 
 def _write_camera(database: Any, photo: Photo) -> Any:
@@ -217,7 +226,7 @@ def _geometry(views: dict[str, _View], pair: PairMatches) -> Any:
     first, second = views[pair.first], views[pair.second]
     options = pycolmap.TwoViewGeometryOptions()
     options.compute_relative_pose = True
-    options.ransac.random_seed = _SEED
+    options.ransac.random_seed = SEED
     options.ransac.max_error = _MAX_EPIPOLAR_ERROR * max(first.camera.width, first.camera.height)
     step = max(1, len(pair.index) // _POSE_MATCHES)
     index = np.ascontiguousarray(pair.index[::step]).astype(np.uint32)
@@ -226,69 +235,69 @@ def _geometry(views: dict[str, _View], pair: PairMatches) -> Any:
     )
 
 
-def _map(path: Path, inputs: SfmInputs, run: Run) -> tuple[Any, tuple[str, ...]]:
-    """The best model of both mappers, and what to say of it."""
-    free_focal = any(photo.focal_px is None for photo in inputs.photos)
-    run.progress(0.0, "Global mapping")
-    models = _global_models(path, run.jobs)
+def _map(path: Path, inputs: SfmInputs, chosen: MapperTracks, run: Run) -> SparseModel:
+    """The best model of both mappers, with notes on what it leaves out."""
     count = len(inputs.photos)
-    if not models or not _is_good(max(models, key=_rank), count):
-        run.progress(0.5, "Incremental mapping")
-        models += _incremental_models(path, free_focal, run.jobs)
-    best = max(models, key=_rank, default=None)
-    if best is None or best.num_reg_images() < min(3, count):
+    found = _mapped(GLOBAL, path, inputs, chosen, run.part(0.0, 0.5))
+    if not found or not _is_good(found[0], count):
+        found += _mapped(INCREMENTAL, path, inputs, chosen, run.part(0.5, 1.0))
+    best = max(found, key=_rank, default=None)
+    if best is None or len(best.shots) < min(3, count):
         raise not_put_together(count)
-    registered = {image.name for image in best.images.values() if image.has_pose}
-    return best, tuple(unplaced(inputs.photos, registered))
+    left_out = unplaced(inputs.photos, {shot.name for shot in best.shots})
+    return replace(best, notes=(*best.notes, *left_out))
 
 
-def _global_models(path: Path, jobs: int) -> list[Any]:
+def _mapped(
+    mapper: str, path: Path, inputs: SfmInputs, chosen: MapperTracks, run: Run
+) -> list[SparseModel]:
+    """What a mapper makes of a database, its parts joined; empty where it finds nothing."""
+    free_focal = any(photo.focal_px is None for photo in inputs.photos)
+    camera_names = {photo.name: photo.camera for photo in inputs.photos}
+    models = [
+        from_colmap(model, camera_names, ()) for model in _models(mapper, path, free_focal, run)
+    ]
+    models = [model for model in models if len(model.tie_points.points)]
+    return [join([chosen.part(model) for model in models])] if models else []
+
+
+def _models(mapper: str, path: Path, free_focal: bool, run: Run) -> list[Any]:
+    """The models that a mapper, run as a program, finds in a database."""
     import pycolmap
 
-    options = pycolmap.GlobalPipelineOptions()
-    options.num_threads = jobs
-    options.random_seed = _SEED
-    options.image_path = ""  # else it would read all photos for their colours
-    options.mapper.skip_retriangulation = True
-    options.mapper.bundle_adjustment.refine_focal_length = False
-    options.mapper.bundle_adjustment.ceres.use_gpu = False
-    options.mapper.global_positioning.use_gpu = False
-    manager = pycolmap.ReconstructionManager()
-    with pycolmap.Database.open(path) as database:
-        pycolmap.GlobalPipeline(options, database, manager).run()
-    return [manager.get(index) for index in range(manager.size())]
+    output, log = path.parent / mapper, path.parent / f"{mapper}.log"
+    program = [sys.executable, "-m", "reconstruction.sfm.colmap_mapping"]
+    told = [mapper, str(path), str(output), str(run.jobs), str(int(free_focal))]
+    code = execute([*program, *told], log, lambda: run.progress(0.0, f"{mapper.title()} mapping"))
+    if code != 0:
+        raise StageError(
+            STAGE_NAME,
+            f"COLMAP's {mapper} mapper {ending(code, log)}",
+            "If memory ran short, take fewer --jobs; else choose --engine opensfm.",
+        )
+    models = [pycolmap.Reconstruction(folder) for folder in sorted(output.iterdir())]
+    shutil.rmtree(output)
+    log.unlink()
+    return models
 
 
-def _incremental_models(path: Path, free_focal: bool, jobs: int) -> list[Any]:
-    import pycolmap
-
-    options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads = jobs
-    options.random_seed = _SEED
-    options.extract_colors = False
-    options.min_model_size = 3
-    options.ba_refine_focal_length = free_focal
-    options.mapper.abs_pose_refine_focal_length = free_focal
-    output = path.parent / "incremental"
-    return list(pycolmap.incremental_mapping(path, path.parent, output, options).values())
-
-
-def _rank(model: Any) -> tuple[int, float]:
+def _rank(model: SparseModel) -> tuple[int, float]:
     """More photos are better, of equals the smaller error."""
-    return model.num_reg_images(), -model.compute_mean_reprojection_error()
+    return len(model.shots), -float(np.mean(tie_points.errors_px(model)))
 
 
-def _is_good(model: Any, photo_count: int) -> bool:
+def _is_good(model: SparseModel, photo_count: int) -> bool:
     """Whether a model leaves nothing to be hoped for from the other mapper."""
-    sizes = [max(camera.width, camera.height) for camera in model.cameras.values()]
-    focals = [camera.mean_focal_length() for camera in model.cameras.values()]
+    sizes = [max(camera.width_px, camera.height_px) for camera in model.cameras.values()]
+    focals = [camera.focal_px for camera in model.cameras.values()]
     plausible = all(
         _FOCAL_RANGE[0] * size < focal < _FOCAL_RANGE[1] * size
         for focal, size in zip(focals, sizes, strict=True)
     )
+    ties = model.tie_points
     return bool(
-        model.num_reg_images() >= _GOOD_SHARE * photo_count
-        and model.compute_mean_reprojection_error() < _POOR_ERROR * max(sizes)
-        and model.compute_mean_track_length() > _LEAST_TRACK_LENGTH
+        len(model.shots) >= _GOOD_SHARE * photo_count
+        and np.mean(tie_points.errors_px(model)) < _POOR_ERROR * max(sizes)
+        and len(ties.shot_index) > _LEAST_TRACK_LENGTH * len(ties.points)
         and plausible
     )

@@ -25,6 +25,8 @@ from reconstruction.sfm import (
     not_put_together,
     unplaced,
 )
+from reconstruction.sfm.joining import join
+from reconstruction.sfm.mapper_tracks import MapperTracks
 from reconstruction.stage import Run
 
 _PROGRAM = "colmap"
@@ -93,7 +95,7 @@ def reconstruct(inputs: SfmInputs, folder: Path, run: Run, program: Path) -> Spa
     chosen = mapper_tracks.choose(inputs, _TRACKS_A_PHOTO)
     colmap_files.write_database(database, inputs, chosen)
     _map(colmap, work, inputs, run.part(0.05, 0.7))
-    model = _largest(colmap, work, inputs, run.part(0.7, 0.75))
+    model = _whole(colmap, work, inputs, chosen, run.part(0.7, 0.75))
     model = tie_points.densify(model, inputs.features, _BAND, run.part(0.75, 1.0))
     ties = tie_points.reintersect(model.cameras, model.shots, model.tie_points, _MAX_ERROR)
     model = replace(model, tie_points=ties)
@@ -157,8 +159,10 @@ def _map(colmap: _Colmap, work: Path, inputs: SfmInputs, run: Run) -> None:
     colmap.perform("mapper", options, run, photos=len(inputs.photos))
 
 
-def _largest(colmap: _Colmap, work: Path, inputs: SfmInputs, run: Run) -> SparseModel:
-    """The model with most photos, and what to say of it."""
+def _whole(
+    colmap: _Colmap, work: Path, inputs: SfmInputs, chosen: MapperTracks, run: Run
+) -> SparseModel:
+    """The models that were found, joined as far as they can be, and what to say of them."""
     models = []
     for number, found in enumerate(sorted((work / "models").iterdir())):
         text = work / f"text{number}"
@@ -175,7 +179,8 @@ def _largest(colmap: _Colmap, work: Path, inputs: SfmInputs, run: Run) -> Sparse
                 "take one from 3.7 to 3.11, or choose another --engine.",
             ) from error
     count = len(inputs.photos)
-    best = max(models, key=lambda model: len(model.shots), default=None)
-    if best is None or len(best.shots) < min(3, count):
+    whole = join([chosen.part(model) for model in models]) if models else None
+    if whole is None or len(whole.shots) < min(3, count):
         raise not_put_together(count)
-    return replace(best, notes=tuple(unplaced(inputs.photos, {shot.name for shot in best.shots})))
+    left_out = unplaced(inputs.photos, {shot.name for shot in whole.shots})
+    return replace(whole, notes=(*whole.notes, *left_out))

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from reconstruction import tracks
+from reconstruction.block import SparseModel
 from reconstruction.sfm import SfmInputs
+from reconstruction.sfm.joining import Part
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,27 @@ class MapperTracks:
         Of each photo, pixel centres at integers.
     matches : tuple of ndarray of uint32, shape (k, 2)
         Of each pair of matched photos: rows in the keypoints of the first and second photo.
+    tracks : tuple of ndarray of int32, shape (n,)
+        Of each photo, the track of each keypoint.
+    names : tuple of str
+        Of the photos.
     """
 
     xy: tuple[NDArray[np.float32], ...]
     matches: tuple[NDArray[np.uint32], ...]
+    tracks: tuple[NDArray[np.int32], ...]
+    names: tuple[str, ...]
+
+    def part(self, model: SparseModel) -> Part:
+        """A model that a mapper made of these keypoints, with the track of each point."""
+        ties = model.tie_points
+        track = np.empty(len(ties.points), np.int64)
+        for index, shot in enumerate(model.shots):
+            number = self.names.index(shot.name)
+            rows = np.flatnonzero(ties.shot_index == index)
+            nearest = cKDTree(self.xy[number]).query(ties.pixels[rows])[1]
+            track[ties.point_index[rows]] = self.tracks[number][nearest]
+        return Part(model, track)
 
 
 def choose(inputs: SfmInputs, count: int) -> MapperTracks:
@@ -37,13 +57,14 @@ def choose(inputs: SfmInputs, count: int) -> MapperTracks:
     chosen = every.take(tracks.select(every, xy, sizes, count))
     numbers = [np.full(len(points), -1, np.int64) for points in xy]  # of features that are kept
     belongs = [np.full(len(points), -1, np.int64) for points in xy]  # to which track
-    kept = []
+    kept, of_kept = [], []
     for index in range(len(photos)):
         rows = np.flatnonzero(chosen.photo == index)
         features = chosen.feature[rows]
         numbers[index][features] = np.arange(len(rows))
         belongs[index][features] = chosen.track[rows]
         kept.append(xy[index][features])
+        of_kept.append(chosen.track[rows])
     at = {name: index for index, name in enumerate(names)}
     matches = []
     for pair in inputs.matches.pairs:
@@ -52,4 +73,4 @@ def choose(inputs: SfmInputs, count: int) -> MapperTracks:
         same = (belongs[first][one] == belongs[second][other]) & (belongs[first][one] >= 0)
         ends = (numbers[first][one[same]], numbers[second][other[same]])
         matches.append(np.column_stack(ends).astype(np.uint32))
-    return MapperTracks(tuple(kept), tuple(matches))
+    return MapperTracks(tuple(kept), tuple(matches), tuple(of_kept), tuple(names))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from reconstruction.camera import Camera, Shot
 from reconstruction.errors import StageError
 from reconstruction.photo import Photo
 from reconstruction.sfm import STAGE_NAME, not_put_together, unplaced
+from reconstruction.sfm.joining import Part, join
 
 _BROWN = ("perspective", "brown", "radial", "simple_radial")  # Brown's lens and special cases
 
 
 def read_model(dataset: Path, photos: Mapping[str, Photo]) -> SparseModel:
-    """The largest model of an OpenSfM dataset.
+    """The models of an OpenSfM dataset, joined as far as they can be.
 
     Parameters
     ----------
@@ -48,11 +50,14 @@ def read_model(dataset: Path, photos: Mapping[str, Photo]) -> SparseModel:
     """
     try:
         models = json.loads((dataset / "reconstruction.json").read_text(encoding="utf-8"))
-        nothing: dict[str, Any] = {"shots": {}}
-        best = max(models, key=lambda model: len(model["shots"]), default=nothing)
-        if len(best["shots"]) < min(3, len(photos)):
+        models = [model for model in models if len(model["points"])]
+        if not models:
             raise not_put_together(len(photos))
-        return _convert(best, dataset / "tracks.csv", photos, _notes(models, best, photos))
+        whole = join([_part(model, dataset / "tracks.csv", photos) for model in models])
+        if len(whole.shots) < min(3, len(photos)):
+            raise not_put_together(len(photos))
+        left_out = unplaced(tuple(photos.values()), {shot.name for shot in whole.shots})
+        return replace(whole, notes=(*whole.notes, *left_out))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise StageError(
             STAGE_NAME,
@@ -61,20 +66,7 @@ def read_model(dataset: Path, photos: Mapping[str, Photo]) -> SparseModel:
         ) from error
 
 
-def _notes(models: list[Any], best: Any, photos: Mapping[str, Photo]) -> tuple[str, ...]:
-    notes = unplaced(tuple(photos.values()), {photos[image].name for image in best["shots"]})
-    if len(models) > 1:
-        sizes = ", ".join(str(len(model["shots"])) for model in models)
-        notes.append(
-            f"The photos came together in {len(models)} separate models of {sizes} photos; "
-            "the largest was kept."
-        )
-    return tuple(notes)
-
-
-def _convert(
-    model: Any, tracks: Path, photos: Mapping[str, Photo], notes: tuple[str, ...]
-) -> SparseModel:
+def _part(model: Any, tracks: Path, photos: Mapping[str, Photo]) -> Part:
     images = sorted(model["shots"], key=lambda image: photos[image].name)
     shots = tuple(_shot(photos[image].name, model["shots"][image]) for image in images)
     used = sorted({shot.camera for shot in shots})
@@ -87,7 +79,8 @@ def _convert(
         rows = shot_index == index
         pixels[rows] = to_pixels(cameras[shot.camera], xy[rows])
     ties = TiePoints(points.reshape(-1, 3), shot_index, point_index, pixels)
-    return SparseModel(cameras, shots, ties, notes)
+    numbers = np.array([int(key) for key in model["points"]], np.int64)
+    return Part(SparseModel(cameras, shots, ties), numbers)
 
 
 def _shot(name: str, values: Any) -> Shot:

@@ -1,5 +1,8 @@
 """COLMAP's mappers on planted matches, and on the real flights at a reduced size."""
 
+import contextlib
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +98,10 @@ def test_stage_loads_what_it_saved(flight, model, tmp_path):
 
 def test_incremental_mapping_takes_over(flight, tmp_path, monkeypatch):
     truth, inputs = flight
-    monkeypatch.setattr(colmap, "_global_models", lambda *_: [])
+    models = colmap._models
+    monkeypatch.setattr(
+        colmap, "_models", lambda name, *rest: [] if name == colmap.GLOBAL else models(name, *rest)
+    )
     model = colmap.reconstruct(inputs, tmp_path, Run(jobs=2))
     assert len(model.shots) == len(truth.shots)
     _check_against(truth, model)
@@ -129,6 +135,51 @@ def test_the_wish_to_stop_is_heard(flight, tmp_path):
     run.cancelled.set()
     with pytest.raises(Cancelled):
         colmap.reconstruct(flight[1], tmp_path, run)
+
+
+@pytest.mark.parametrize("mapper", [colmap.GLOBAL, colmap.INCREMENTAL])
+def test_the_wish_to_stop_ends_a_mapper_that_runs(flight, tmp_path, monkeypatch, mapper):
+    """The mapper's process is gone when the run has stopped."""
+    if mapper == colmap.INCREMENTAL:
+        models = colmap._models
+        monkeypatch.setattr(
+            colmap,
+            "_models",
+            lambda name, *rest: [] if name == colmap.GLOBAL else models(name, *rest),
+        )
+    run, seen = Run(), []
+
+    def stop(_fraction, message):
+        if message == f"{mapper.title()} mapping":
+            seen.extend(_mappers(tmp_path))
+            if seen:
+                run.cancelled.set()
+
+    run.report = stop
+    with pytest.raises(Cancelled):
+        colmap.reconstruct(flight[1], tmp_path, run)
+    assert len(seen) == 1
+    assert not _mappers(tmp_path)
+
+
+def _mappers(folder: Path) -> list[int]:
+    """Processes that map below a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (entry / "cmdline").read_bytes().decode(errors="replace")
+            if "colmap_mapping" in command and str(folder) in command:
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_mapper_that_dies_is_an_error_with_a_remedy(flight, tmp_path):
+    def kill(_fraction, message):
+        for number in _mappers(tmp_path):
+            os.kill(number, signal.SIGKILL)
+
+    with pytest.raises(StageError, match=r"(?s)global mapper was killed by signal 9.*fewer --jobs"):
+        colmap.reconstruct(flight[1], tmp_path, Run(kill))
 
 
 def test_unknown_and_missing_engines_are_refused(monkeypatch):

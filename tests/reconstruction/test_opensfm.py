@@ -139,15 +139,28 @@ def test_an_odd_pixel_is_where_opensfm_means_it(truth, tmp_path):
     assert next(iter(model.cameras.values())).cx_px == pytest.approx(camera.cx_px)
 
 
-def test_the_largest_model_is_kept_and_the_rest_named(truth, tmp_path):
+def test_models_that_share_places_are_joined_and_the_rest_is_named(truth, tmp_path):
     small, large = truth.shots[:4], truth.shots[4:-1]
     models = [_model(truth, BROWN, small), _model(truth, BROWN, large)]
     model = read_model(_write(tmp_path, models, _tracks(truth, BROWN)), _photos(truth))
-    assert [shot.name for shot in model.shots] == [shot.name for shot in large]
-    missing, separate = model.notes
-    assert all(shot.name in missing for shot in (*small, truth.shots[-1]))
-    assert "2 separate models of 4, 7 photos" in separate
-    assert model.tie_points.shot_index.max() == len(large) - 1
+    assert {shot.name for shot in model.shots} == {shot.name for shot in (*small, *large)}
+    separate, missing = model.notes
+    assert "2 separate models of 7, 4 photos" in separate
+    assert truth.shots[-1].name in missing
+    assert tie_points.errors_px(model).max() < 1e-6
+
+
+def test_models_that_share_nothing_leave_the_largest_and_name_the_rest(truth, tmp_path):
+    small, large = _model(truth, BROWN, truth.shots[:4]), _model(truth, BROWN, truth.shots[4:])
+    points = list(small["points"])
+    small["points"] = {key: small["points"][key] for key in points[::2]}
+    large["points"] = {key: large["points"][key] for key in points[1::2]}
+    model = read_model(_write(tmp_path, [small, large], _tracks(truth, BROWN)), _photos(truth))
+    assert [shot.name for shot in model.shots] == [shot.name for shot in truth.shots[4:]]
+    separate, missing = model.notes
+    assert "2 separate models of 8, 4 photos" in separate
+    assert all(shot.name in missing for shot in truth.shots[:4])
+    assert model.tie_points.shot_index.max() == 7
 
 
 @pytest.mark.parametrize("kind", ["fisheye", "spherical", "dual"])
