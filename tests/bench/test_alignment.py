@@ -37,9 +37,8 @@ def test_pictures_tell_what_smooth_ground_does_not():
     grey = gaussian_filter(rng.normal(size=(rows, cols)), 1.5)
     picture = np.clip(128 + 40 * grey / grey.std(), 0, 255).astype(np.uint8)
     flat = np.zeros((rows, cols))
-    shifted = map_coordinates(
-        picture.astype(float), [*np.indices((rows, cols)), [[9.0]], [[-14.0]]]
-    )
+    source = np.indices((rows, cols)) + np.array([9.0, -14.0])[:, None, None]
+    shifted = map_coordinates(picture.astype(float), source, order=1)
     one = Pictured(Surface(0.0, 0.0, _CELL_M, flat), picture, 0.0, 0.0, _CELL_M)
     other = Pictured(
         Surface(0.0, 0.0, _CELL_M, flat + 2.0), shifted.astype(np.uint8), 0.0, 0.0, _CELL_M
