@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from flask import Flask
+from redis import Redis
 from rq import Worker
 from sqlalchemy.dialects.postgresql import insert
 
@@ -34,13 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    app = core(Config.from_environment(os.environ))
+    config = Config.from_environment(os.environ)
+    app = core(config)
     name = f"{socket.gethostname()}:{os.getpid()}"
     ended = threading.Event()
     keeper = threading.Thread(target=_keep, args=(app, name, chosen.queues, ended), daemon=True)
     keeper.start()
     with app.app_context():
-        worker = Worker(chosen.queues, name=name, connection=redis())
+        # Connections of its own: it waits for jobs longer than those of the keeper may take.
+        connection = Redis.from_url(config.redis_url)
+        worker = Worker(chosen.queues, name=name, connection=connection)
         worker.work(burst=chosen.burst, logging_level="WARNING")
     ended.set()
     keeper.join()
