@@ -18,6 +18,7 @@ from scipy.spatial.distance import cdist
 from volumetrics.base_surface import BaseSurface, fit_toe_plane, thin
 from volumetrics.grid import Array, Grid
 from volumetrics.noise import DsmNoise
+from volumetrics.tin import triangle_of_cells
 from volumetrics.toe import ToeSamples
 
 _TIN_POINTS = 400
@@ -44,9 +45,7 @@ class Triangulated:
         corners = _corners(grid)
         points = np.vstack((position, corners))
         triangles = Delaunay(points - points.mean(axis=0)).simplices.astype(np.int64)
-        x, y = grid.x_m(), grid.y_m()
-        triangle_of = np.full(grid.elevation_m.shape, -1, dtype=np.int32)
-        _draw(triangle_of, _in_cells(points, grid), triangles)
+        triangle_of = triangle_of_cells(grid, points, triangles)
         heights = np.concatenate((elevation, plane.at(corners)))
         # Barycentric weight of corner k in a triangle is to_weights[:, k] . (1, x, y).
         corner_design = np.concatenate(
@@ -54,7 +53,7 @@ class Triangulated:
         )
         to_weights = np.linalg.inv(corner_design)
         facets = np.einsum("tik,tk->ti", to_weights, heights[triangles])
-        x, y = x - plane.centre_m[0], y - plane.centre_m[1]
+        x, y = grid.x_m() - plane.centre_m[0], grid.y_m() - plane.centre_m[1]
         facet = facets[triangle_of]
         surface = facet[..., 0] + facet[..., 1] * x[None, :] + facet[..., 2] * y[:, None]
         members = np.bincount(group)
@@ -103,43 +102,6 @@ def _corners(grid: Grid) -> Array:
     west, east = grid.west_m - reach, grid.west_m + cols * grid.cell_size_m + reach
     north, south = grid.north_m + reach, grid.north_m - rows * grid.cell_size_m - reach
     return np.array([[west, north], [east, north], [east, south], [west, south]])
-
-
-def _in_cells(points: Array, grid: Grid) -> Array:
-    """Points (n, 2) as column and row, whole numbers at cell centres."""
-    return np.column_stack(
-        (
-            (points[:, 0] - grid.west_m) / grid.cell_size_m - 0.5,
-            (grid.north_m - points[:, 1]) / grid.cell_size_m - 0.5,
-        )
-    )
-
-
-@numba.njit(cache=True, nogil=True)
-def _draw(
-    image: NDArray[np.int32], points: Array, triangles: NDArray[np.int64]
-) -> None:  # pragma: no cover - compiled
-    """Write each triangle's number into the cells whose centres it holds, row by row."""
-    rows, cols = image.shape
-    for t in range(triangles.shape[0]):
-        corner = triangles[t]
-        low = min(points[corner[0], 1], points[corner[1], 1], points[corner[2], 1])
-        high = max(points[corner[0], 1], points[corner[1], 1], points[corner[2], 1])
-        for row in range(max(0, math.ceil(low)), min(rows - 1, math.floor(high)) + 1):
-            left, right = np.inf, -np.inf
-            for k in range(3):
-                x0, y0 = points[corner[k]]
-                x1, y1 = points[corner[(k + 1) % 3]]
-                if min(y0, y1) <= row <= max(y0, y1):
-                    for share in (
-                        ((row - y0) / (y1 - y0), (row - y0) / (y1 - y0)) if y0 != y1 else (0.0, 1.0)
-                    ):
-                        x = x0 + share * (x1 - x0)
-                        left, right = min(left, x), max(right, x)
-            # A hair too wide: neighbours agree along a shared edge, and no cell may stay empty.
-            first, last = max(0, math.ceil(left - 1e-6)), math.floor(right + 1e-6)
-            for col in range(first, min(cols - 1, last) + 1):
-                image[row, col] = t
 
 
 @numba.njit(cache=True, nogil=True)

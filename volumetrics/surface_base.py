@@ -11,6 +11,7 @@ from volumetrics.errors import BaseError, ToeError
 from volumetrics.grid import Array, Grid
 from volumetrics.noise import PERFECT, DsmNoise
 from volumetrics.survey import Survey
+from volumetrics.tin import Tin
 from volumetrics.toe import ToeSamples
 
 
@@ -59,3 +60,36 @@ class SurfaceBase:
             ) from error
         stencil = other.stencil(np.column_stack((x.ravel(), y.ravel())))
         return stencil.sample(other.elevation_m).reshape(x.shape)
+
+
+# Triangles that share an edge agree along it to rounding.
+_AGREE_M = 0.01
+
+
+@dataclass(frozen=True)
+class DesignBase:
+    """Designed triangles as the base: exact by definition.
+
+    Parameters
+    ----------
+    tin : Tin
+        In the CRS and vertical datum of the pile's surface.
+    """
+
+    tin: Tin
+    name: str = "design"
+
+    def fit(self, grid: Grid, samples: ToeSamples, noise: DsmNoise) -> BaseSurface:
+        """Evaluate the triangles on the grid; see `volumetrics.base_surface.BaseMethod`."""
+        nothing = np.zeros(samples.elevation_m.size)
+        elevation = self.tin.elevation_m(grid)
+        # Drawn in the other order, another one of two surfaces would come out on top.
+        reverse = Tin(self.tin.points_m, self.tin.triangles[::-1]).elevation_m(grid)
+        apart_m = np.abs(elevation - reverse)
+        if np.nanmax(apart_m, initial=0.0) > _AGREE_M:
+            raise BaseError(
+                f"Triangles of the design lie over each other, up to {np.nanmax(apart_m):.2f} m "
+                "apart.",
+                "Export one surface only.",
+            )
+        return BaseSurface(self.name, elevation, lambda load: nothing, is_anchored=False)

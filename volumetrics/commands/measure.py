@@ -15,6 +15,7 @@ import pyproj
 from volumetrics import __version__
 from volumetrics.base_surface import Average, BaseMethod, Fixed, Plane
 from volumetrics.commands.refusals import print_refused
+from volumetrics.design import SUFFIXES, read_design
 from volumetrics.errors import InputError, VolumetricsError
 from volumetrics.extreme_base import Extreme
 from volumetrics.files.folder import KINDS, write_files
@@ -24,7 +25,7 @@ from volumetrics.io import write_csv, write_json
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.polygons import read_exclusions, read_toes
 from volumetrics.site import Site, cutter, measure_site
-from volumetrics.surface_base import SurfaceBase
+from volumetrics.surface_base import DesignBase, SurfaceBase
 from volumetrics.survey import Survey, open_survey
 from volumetrics.volume import MIN_COVERAGE
 
@@ -52,8 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--base-surface",
         type=Path,
-        metavar="SURVEY",
-        help="survey folder or GeoTIFF for the bases 'survey' and 'design'",
+        metavar="SURFACE",
+        help="for the base 'survey' a survey folder or GeoTIFF, for 'design' a GeoTIFF, or "
+        "triangles as LandXML or DXF",
     )
     parser.add_argument(
         "--elevation", type=float, metavar="M", help="elevation of the base 'fixed' in metres"
@@ -111,6 +113,8 @@ def _method(options: argparse.Namespace, crs: pyproj.CRS) -> BaseMethod:
                 f"The base {options.base!r} has no surface.",
                 "Give it, e.g. --base-surface LAST_WEEK.",
             )
+        if options.base == "design" and options.base_surface.suffix.lower() in SUFFIXES:
+            return DesignBase(read_design(options.base_surface, crs))
         other = open_survey(options.base_surface, options.crs)
         if other.crs != crs:
             raise InputError(
@@ -172,7 +176,7 @@ def _pile_warnings(site: Site) -> list[str]:
 
 
 def _about(survey: Survey, options: argparse.Namespace) -> dict[str, object]:
-    return {
+    about: dict[str, object] = {
         "software": f"volumetrics {__version__}",
         "surface": str(survey.dsm_path),
         "crs": survey.crs.to_string(),
@@ -185,6 +189,12 @@ def _about(survey: Survey, options: argparse.Namespace) -> dict[str, object]:
         "surface_sha256": _sha256(survey.dsm_path),
         "polygons_sha256": _sha256(options.piles),
     }
+    for name in ("base_surface", "exclude"):
+        path = getattr(options, name)
+        if path is not None:
+            file = path / "dsm.tif" if path.is_dir() else path
+            about |= {name: str(file), f"{name}_sha256": _sha256(file)}
+    return about
 
 
 def _sha256(path: Path) -> str:
