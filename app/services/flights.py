@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -53,7 +54,7 @@ def judge(survey_id: UUID) -> None:
         verdict = {"findings": [finding | {"remedy": error.hint, "photos": []}], "photo_count": 0}
     survey = db.session.get(Survey, survey_id)
     if survey is not None:
-        survey.verdict = verdict
+        survey.verdict = verdict | {"judged_at": datetime.now(UTC).isoformat()}
         db.session.commit()
 
 

@@ -51,3 +51,8 @@ export function day(iso: string): string {
   const date = new Date(iso.length === 10 ? `${iso}T12:00:00` : iso);
   return date.toLocaleDateString(locale(), { year: "numeric", month: "short", day: "numeric" });
 }
+
+/** The time of a moment, such as 14:05:09. */
+export function timeOfDay(moment: Date): string {
+  return moment.toLocaleTimeString(locale());
+}

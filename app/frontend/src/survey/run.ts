@@ -1,5 +1,6 @@
 /** Follows a run until it ends, then shows the page anew. */
 
+import { number, timeOfDay } from "../lib/format";
 import type { SurveyApi } from "./survey_api";
 
 interface Run {
@@ -33,7 +34,7 @@ export function followRun(element: HTMLElement, api: SurveyApi, id: string): voi
 function show(element: HTMLElement, run: Run): void {
   const bar = element.querySelector("progress");
   if (bar) bar.value = run.fraction;
-  text(element, ".run-message", `${(run.fraction * 100).toFixed(0)} % · ${run.message || "waiting for a worker"}`);
+  text(element, ".run-message", `${number(run.fraction * 100)} % · ${run.message || "waiting for a worker"}`);
   text(element, ".run-left", run.remaining_s === null ? "" : `about ${words(run.remaining_s)} left`);
   text(element, ".badge", run.state);
   const list = element.querySelector(".stages");
@@ -51,7 +52,7 @@ function show(element: HTMLElement, run: Run): void {
 function append(element: HTMLElement, line: string): void {
   const log = element.querySelector<HTMLElement>(".run-log");
   if (!log) return;
-  log.append(`${new Date().toLocaleTimeString()}  ${line}\n`);
+  log.append(`${timeOfDay(new Date())}  ${line}\n`);
   log.scrollTop = log.scrollHeight;
 }
 
@@ -64,5 +65,5 @@ function text(element: HTMLElement, selector: string, words: string): void {
 export function words(seconds: number): string {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
+  return `${number(seconds / 3600, 1)} h`;
 }

@@ -15,6 +15,7 @@ export interface Finding {
 }
 
 export interface Verdict {
+  judged_at?: string;
   findings?: Finding[];
   photo_count?: number;
   gsd_m?: number | null;

@@ -1,6 +1,7 @@
 /** Uploads of many files: a few at once, each continued after any interruption. */
 
 import * as tus from "tus-js-client";
+import { number } from "../lib/format";
 import type { SurveyApi } from "./survey_api";
 
 /** Browsers open six connections to a host; the page needs some, too. */
@@ -117,7 +118,7 @@ export class Uploads {
     const sent = [...this.sent.values()].reduce((sum, bytes) => sum + bytes, 0);
     this.bar.value = total ? sent / total : 0;
     const failed = this.failed ? `, ${this.failed} not taken` : "";
-    const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
+    const megabytes = (bytes: number): string => number(bytes / 1e6);
     this.text.textContent = `${this.done} of ${this.sent.size} files${failed} · ${megabytes(sent)} of ${megabytes(total)} MB`;
   }
 }

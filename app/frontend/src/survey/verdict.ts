@@ -1,5 +1,6 @@
 /** What is to be said of the photos before anybody starts. */
 
+import { number } from "../lib/format";
 import type { Finding, SurveyApi, Verdict } from "./survey_api";
 
 const POLL_MS = 700;
@@ -25,16 +26,16 @@ export class Verdicts {
 
   /** Have the photos looked at, and show what comes of it. */
   async ask(): Promise<void> {
-    const before = JSON.stringify(await this.api.verdict());
+    const before = (await this.api.verdict()).judged_at;
     await this.api.askVerdict();
     this.place.replaceChildren(note("note", "The photos are being looked at …", "", []));
     const until = Date.now() + LONGEST_MS;
     while (Date.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const verdict = await this.api.verdict();
-      if (verdict.findings && JSON.stringify(verdict) !== before) return this.draw(verdict);
+      if (verdict.findings && verdict.judged_at !== before) return this.draw(verdict);
     }
-    await this.show();
+    this.place.replaceChildren(note(KIND.warn, "Nobody has looked at the photos yet: all workers are busy, or none runs. Reload the page later; the photos are kept.", "", []));
   }
 
   private draw(verdict: Verdict): void {
@@ -45,8 +46,8 @@ export class Verdicts {
       notes.push(note(KIND.warn, `${aside.length} files were set aside; the flight goes on without them.`, "", names));
     }
     if (!verdict.findings?.some((finding) => finding.level === "refuse")) {
-      const gsd = verdict.gsd_m ? `, ${(verdict.gsd_m * 100).toFixed(1)} cm a pixel` : "";
-      const overlap = verdict.overlap ? `, ${(verdict.overlap * 100).toFixed(0)} % overlap` : "";
+      const gsd = verdict.gsd_m ? `, ${number(verdict.gsd_m * 100, 1)} cm a pixel` : "";
+      const overlap = verdict.overlap ? `, ${number(verdict.overlap * 100)} % overlap` : "";
       notes.unshift(note("note good", `The flight can be processed: ${verdict.photo_count} photos${gsd}${overlap}.`, "", []));
     }
     this.place.replaceChildren(...notes);
