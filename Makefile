@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check bench picture chart-check lock clean
+.PHONY: help setup run demo test check bench picture chart-check images images-check lock clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -59,6 +59,12 @@ picture: $(READY) ## Renew the picture of the README from the demo's survey
 
 chart-check: $(CHART_TOOLS) ## Look at the chart with checkov, too (an environment of its own, large)
 	bash scripts/chart_check.sh
+
+images: ## Build the container images; ARCHITECTURES="amd64 arm64" for both
+	bash scripts/images.sh $(ARCHITECTURES)
+
+images-check: $(CHART_TOOLS) ## Run the images as they will run; ARCHITECTURES as for images
+	bash scripts/images_check.sh $(ARCHITECTURES)
 
 lock: ## Renew requirements.lock from pyproject.toml
 	bash scripts/lock.sh
