@@ -22,9 +22,11 @@ class ProposalShape(Shape):
     """A toe that a program found; save it as a toe to accept it.
 
     `pile_id` and `name` are those of the pile in the survey before, where it is the same one, and
-    `change` what became of it; `confidence` is from 0 to 1.
+    `change` what became of it; `was` names the earlier piles that it is made of; `confidence` is
+    from 0 to 1.
     """
 
+    number: int
     toe: ToeShape
     confidence: float
     reasons: list[str]
@@ -32,6 +34,7 @@ class ProposalShape(Shape):
     name: str
     material_id: UUID | None
     change: str
+    was: list[str]
 
 
 @blueprint.get("/surveys/<uuid:survey_id>/proposals")
@@ -40,6 +43,14 @@ class ProposalShape(Shape):
 def index(survey_id: UUID) -> list[ProposalShape]:
     """List the piles that a program found and nobody drew, the surest first."""
     return [_shape(found) for found in proposing.of_survey(surveys.get(survey_id))]
+
+
+@blueprint.delete("/surveys/<uuid:survey_id>/proposals/<int:number>")
+@policy.role(Role.SURVEYOR)
+@contract(status=204)
+def leave_out(survey_id: UUID, number: int) -> None:
+    """Leave out a proposal; it is shown no more until piles are looked for again."""
+    proposing.leave_out(surveys.get(survey_id), number)
 
 
 @blueprint.post("/surveys/<uuid:survey_id>/proposals")
@@ -60,6 +71,7 @@ def confirm(toe_id: UUID) -> SavedToe:
 
 def _shape(found: Proposal) -> ProposalShape:
     return ProposalShape(
+        number=found.number,
         toe=ToeShape.of(found.outline),
         confidence=found.confidence,
         reasons=list(found.reasons),
@@ -67,4 +79,5 @@ def _shape(found: Proposal) -> ProposalShape:
         name="" if found.pile is None else found.pile.pile.name,
         material_id=None if found.pile is None else found.pile.pile.material_id,
         change=found.change,
+        was=list(found.was),
     )

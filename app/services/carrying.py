@@ -30,7 +30,8 @@ def carry(survey: Survey) -> int:
     Returns
     -------
     int
-        How many were carried over; piles of which nothing is left are not.
+        How many were carried over; piles of which nothing is left are not, nor those that were
+        split or merged, which are proposed anew.
 
     Raises
     ------
@@ -46,7 +47,12 @@ def carry(survey: Survey) -> int:
         toe for toe in toes.of_survey(before.id) if toe.is_confirmed and toe.pile_id not in drawn
     ]
     found = proposing.follow(survey, earlier)
-    count = sum(_store(survey, toe, before, found.get(toe.pile_id)) for toe in earlier)
+    regrouped = proposing.regrouped(survey, earlier)
+    count = sum(
+        _store(survey, toe, before, found.get(toe.pile_id))
+        for toe in earlier
+        if toe.pile_id not in regrouped
+    )
     site = db.session.get_one(Site, survey.site_id)
     audit.record(
         "toe.carry",

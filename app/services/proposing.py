@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -12,12 +12,13 @@ import shapely
 
 from app.errors import NotFound
 from app.extensions import db
-from app.models import Survey, Toe
+from app.models import Site, Survey, Toe
 from app.outline import Outline
 from app.queries import surveys, toes
-from app.services import measuring, snapping
+from app.services import audit, measuring, snapping
 
 if TYPE_CHECKING:
+    from volumetrics.identity import Link
     from volumetrics.toe import Toe as Ground
 
 # One earlier pile and one of now: the same pile.
@@ -39,6 +40,10 @@ class Proposal:
     confidence : float
         0 to 1.
     reasons : tuple of str
+    was : tuple of str
+        Names of the earlier piles that it is made of.
+    number : int or None
+        Place among what was found; None for an earlier toe that was merely snapped.
     """
 
     outline: Outline
@@ -46,6 +51,8 @@ class Proposal:
     change: str
     confidence: float
     reasons: tuple[str, ...]
+    was: tuple[str, ...] = ()
+    number: int | None = None
 
 
 def propose(survey_id: UUID) -> int:
@@ -60,7 +67,7 @@ def propose(survey_id: UUID) -> int:
 
 
 def of_survey(survey: Survey) -> list[Proposal]:
-    """What was found and is not drawn yet, the surest first."""
+    """What was found and is neither drawn nor left out yet, the surest first."""
     before = surveys.previous(survey)
     drawn = shapely.unary_union([_polygon(toes.outline(toe)) for toe in toes.of_survey(survey.id)])
     taken = {toe.pile_id for toe in toes.of_survey(survey.id)}
@@ -68,7 +75,8 @@ def of_survey(survey: Survey) -> list[Proposal]:
     found = [
         item
         for item in _linked(survey, earlier)
-        if _polygon(item.outline).intersection(drawn).area
+        if item.number not in _left_out(survey)
+        and _polygon(item.outline).intersection(drawn).area
         <= _DRAWN_SHARE * _polygon(item.outline).area
     ]
     free = [
@@ -76,6 +84,28 @@ def of_survey(survey: Survey) -> list[Proposal]:
         for item in found
     ]
     return sorted(free, key=lambda item: -item.confidence)
+
+
+def leave_out(survey: Survey, number: int) -> None:
+    """Show a proposal no more, until piles are looked for again.
+
+    Raises
+    ------
+    NotFound
+        When nothing with this number was found.
+    """
+    if number >= len(survey.proposals.get("items", [])):
+        raise NotFound("There is no such proposal.", "Load the survey again.")
+    survey.proposals = survey.proposals | {"left_out": sorted({*_left_out(survey), number})}
+    site = db.session.get_one(Site, survey.site_id)
+    audit.record(
+        "proposal.leave_out",
+        f"proposal {number + 1} in {survey.name}",
+        organisation_id=site.organisation_id,
+        site_id=site.id,
+        survey=str(survey.id),
+    )
+    db.session.commit()
 
 
 def follow(survey: Survey, earlier: Sequence[Toe]) -> dict[UUID, Proposal]:
@@ -87,36 +117,60 @@ def follow(survey: Survey, earlier: Sequence[Toe]) -> dict[UUID, Proposal]:
     }
 
 
+def regrouped(survey: Survey, earlier: Sequence[Toe]) -> set[UUID]:
+    """Earlier piles that were split or merged: what is there now is proposed anew."""
+    return {earlier[place].pile_id for link in _links(survey, earlier) for place in _mixed(link)}
+
+
+def _mixed(link: Link) -> tuple[int, ...]:
+    return link.before if link.before and link.after and link.kind not in _SAME else ()
+
+
+def _left_out(survey: Survey) -> list[int]:
+    kept: list[int] = survey.proposals.get("left_out", [])
+    return kept
+
+
 def _anew(item: Proposal) -> Proposal:
-    return Proposal(item.outline, None, "new", item.confidence, item.reasons)
+    return replace(item, pile=None, change="new")
+
+
+def _links(survey: Survey, earlier: Sequence[Toe]) -> tuple[Link, ...]:
+    items = survey.proposals.get("items", [])
+    if not items:
+        return ()
+    from volumetrics.identity import carry
+
+    now = [_ground(_outline(item)) for item in items]
+    return carry([_ground(toes.outline(toe)) for toe in earlier], now)
 
 
 def _linked(survey: Survey, earlier: Sequence[Toe]) -> list[Proposal]:
     """What was found, each with the earlier pile that it is."""
     items: list[dict[str, Any]] = survey.proposals.get("items", [])
-    if not items:
-        return []
-    from volumetrics.identity import carry
-
-    outlines = [Outline(item["coordinates"], tuple(item["walls"])) for item in items]
-    links = carry([_ground(toes.outline(toe)) for toe in earlier], [_ground(o) for o in outlines])
     found = []
-    for link in links:
-        for place in link.after:
-            item = items[place]
-            was = earlier[link.before[0]] if len(link.before) == 1 and link.after else None
-            is_same = was is not None and link.kind in _SAME
+    for link in _links(survey, earlier):
+        was = tuple(earlier[place] for place in link.before)
+        for number in link.after:
+            item = items[number]
+            is_same = link.kind in _SAME
             sure = min(item["confidence"], link.confidence) if is_same else item["confidence"]
             found.append(
                 Proposal(
-                    outlines[place],
-                    was if is_same else None,
+                    _outline(item),
+                    was[0] if is_same else None,
                     link.kind,
                     sure,
                     tuple(item["reasons"]),
+                    tuple(toe.pile.name for toe in was),
+                    number,
                 )
             )
     return found
+
+
+def _outline(item: dict[str, Any]) -> Outline:
+    return Outline(item["coordinates"], tuple(item["walls"]))
 
 
 def _detected(survey_id: UUID) -> list[dict[str, Any]]:

@@ -71,9 +71,42 @@ def test_piles_are_carried_over_and_count_once_confirmed(client_of, week, is_fou
     assert carrying.carry(after) == 0
 
 
+def test_what_somebody_leaves_out_is_proposed_no_more(client_of, week):
+    _, after, _ = week
+    proposing.propose(after.id)
+    (found,) = client_of("viewer").get(f"/api/v1/surveys/{after.id}/proposals").json
+    address = f"/api/v1/surveys/{after.id}/proposals/{found['number']}"
+    assert client_of("viewer").delete(address).status_code == 403
+    client = client_of("surveyor")
+    assert client.delete(address).status_code == 204
+    assert client.get(f"/api/v1/surveys/{after.id}/proposals").json == []
+    assert client.delete(f"/api/v1/surveys/{after.id}/proposals/7").status_code == 404
+    # Whoever looks again sees it again.
+    proposing.propose(after.id)
+    assert len(client.get(f"/api/v1/surveys/{after.id}/proposals").json) == 1
+
+
 def test_a_pile_that_is_gone_is_not_carried_over(app, people, client_of, week):
     gone = ready_survey(app, people["site"], flown_on=date(2026, 11, 21), name="gone", height_m=0.0)
     assert carrying.carry(gone) == 0
+
+
+def test_a_pile_that_was_split_is_proposed_in_its_parts(client_of, week):
+    _, after, _ = week
+    ring = circle()["coordinates"][0]
+    half = len(ring) // 2
+    parts = [[*ring[: half + 1], ring[0]], [*ring[half:-1], ring[0], ring[half]]]
+    after.proposals = {
+        "items": [
+            {"coordinates": [part], "walls": [], "confidence": 0.8, "reasons": []} for part in parts
+        ]
+    }
+    db.session.commit()
+    assert carrying.carry(after) == 0
+    found = client_of("viewer").get(f"/api/v1/surveys/{after.id}/proposals").json
+    assert [(item["change"], item["was"], item["pile_id"]) for item in found] == [
+        ("split", ["Gravel"], None)
+    ] * 2
 
 
 def test_looking_for_piles_is_work_for_a_worker(client_of, week):
