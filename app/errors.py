@@ -94,3 +94,17 @@ class UnsupportedMediaType(AppError):
 
     status = 415
     title = "Unsupported media type"
+
+
+class StorageAway(AppError):
+    """The store of photos and products does not answer for the moment."""
+
+    status = 503
+    title = "Storage is away"
+
+
+class StorageFull(AppError):
+    """Nothing more fits."""
+
+    status = 507
+    title = "Storage is full"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from typing import Any
@@ -11,8 +12,9 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app.auth.actor import current_actor
-from app.errors import AppError, NotSignedIn
+from app.errors import AppError, NotSignedIn, StorageAway, StorageFull
 from app.extensions import db
+from app.storage import FAILURES
 
 _log = logging.getLogger(__name__)
 _API = "/api/"
@@ -33,6 +35,8 @@ def install(app: Flask) -> None:
     app.register_error_handler(AppError, _app_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _surprise)
+    for failure in FAILURES:
+        app.register_error_handler(failure, _storage_failure)
 
 
 def _app_error(error: AppError) -> ResponseReturnValue:
@@ -62,6 +66,16 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         if name not in ("Content-Type", "Content-Length"):
             answer.headers[name] = value
     return answer
+
+
+def _storage_failure(error: Exception) -> ResponseReturnValue:
+    if not isinstance(error, OSError):
+        _log.error("storage: %s", error)
+        return _app_error(StorageAway("Storage does not answer.", "Try again in a minute."))
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _log.error("storage: %s", error)
+        return _app_error(StorageFull("The disk is full.", "Tell whoever runs this installation."))
+    return _surprise(error)
 
 
 def _surprise(error: Exception) -> ResponseReturnValue:

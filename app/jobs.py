@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from app.extensions import db
 from app.models import Run, RunState
 from app.queries import surveys as queries
 from app.services import carrying, flights, proposing, runs, surveys
+from app.storage import FAILURES, Storage
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 1.0
@@ -88,34 +90,71 @@ class _Pulse:
 
 def _process(app: Flask, run: Run) -> None:
     from reconstruction.errors import Cancelled, ReconstructionError
-    from reconstruction.pipeline import RECIPE, reconstruct
+    from reconstruction.pipeline import RECIPE
 
-    run_id, survey_id = run.id, run.survey_id
+    run_id, survey_id, options = run.id, run.survey_id, dict(run.options)
     runs.plan(run_id, [stage.name for stage in RECIPE])
-    storage = app.extensions["cairn_storage"]
-    workspace = storage.workspace(survey_id)
-    request = flights.request(survey_id, dict(run.options), workspace)
     db.session.remove()
+    storage: Storage = app.extensions["cairn_storage"]
     try:
         with _Pulse(app, run_id) as pulse:
-            reconstruct(request(), os.cpu_count() or 1, pulse.report, pulse.cancelled)
+            workspace = _reconstruct(storage, survey_id, options, pulse)
+            storage.publish(survey_id, [n for n in _PRODUCTS if (workspace / n).exists()])
     except Cancelled:
         runs.fail(run_id, {}, RunState.CANCELLED)
-        return
     except ReconstructionError as error:
         runs.fail(run_id, _failure(error))
-        return
-    except OSError as error:
-        runs.fail(run_id, {"reason": f"{error}.", "remedy": "Free space on the disk, run again."})
-        return
-    storage.publish(survey_id, [name for name in _PRODUCTS if (workspace / name).exists()])
-    facts = surveys.read_facts(workspace)
-    runs.finish(run_id, _kept(facts), facts.get("verdict", {}))
+    except FAILURES as error:
+        _log.exception("run %s failed for storage", run_id)
+        runs.fail(run_id, _storage_failure(error))
+    else:
+        facts = surveys.read_facts(workspace)
+        runs.finish(run_id, _kept(facts), facts.get("verdict", {}))
+    finally:
+        storage.release(survey_id)
+
+
+def _reconstruct(storage: Storage, survey_id: UUID, options: dict[str, Any], pulse: _Pulse) -> Path:
+    """Make the survey in its workspace, and keep each stage as soon as it is finished."""
+    from reconstruction.pipeline import WORK_FOLDER, reconstruct
+    from reconstruction.stage import MANIFEST
+
+    workspace = storage.workspace(survey_id)
+    request = flights.request(survey_id, options, workspace)
+    db.session.remove()
+    current = ""
+
+    def keep(stage: str) -> None:
+        if (workspace / WORK_FOLDER / stage / MANIFEST).is_file():
+            storage.keep(survey_id, stage)
+
+    def report(stage: str, fraction: float, message: str) -> None:
+        nonlocal current
+        pulse.report(stage, fraction, message)
+        if stage != current:
+            keep(current)
+            current = stage
+
+    reconstruct(request(), len(os.sched_getaffinity(0)), report, pulse.cancelled)
+    keep(current)
+    return workspace
 
 
 def _failure(error: Any) -> dict[str, Any]:
     known = {"reason": error.reason, "remedy": error.hint, "stage": getattr(error, "stage", "")}
     return {name: value for name, value in known.items() if value}
+
+
+def _storage_failure(error: Exception) -> dict[str, Any]:
+    if isinstance(error, OSError):
+        return {
+            "reason": f"{error}.",
+            "remedy": "Free space on the disk, then run again: it resumes.",
+        }
+    return {
+        "reason": f"The store of photos and products is away: {error}.",
+        "remedy": "Run again when it is back: finished stages are kept.",
+    }
 
 
 def _kept(facts: dict[str, Any]) -> dict[str, Any]:

@@ -208,7 +208,10 @@ def _warped(
     a side leave less than a hundredth of a pixel below zoom 10, where no quarry is seen anyway.
     """
     raster = _opened(product, threading.get_ident())
-    col, row = _pixels(raster, bounds, margin_px)
+    found = _pixels(raster, bounds, margin_px)
+    if found is None:
+        return None
+    col, row = found
     # The overview whose cells are no larger than the tile's pixels.
     step = max(1.0, abs(float(col[0, -1] - col[0, 0])) / col.shape[1])
     factor = 2 ** int(np.log2(step))
@@ -230,14 +233,19 @@ def _warped(
 
 def _pixels(
     raster: rasterio.DatasetReader, bounds: tuple[float, float, float, float], margin_px: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Column and row in a raster of each pixel centre of a tile, counted from the corner."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Column and row in a raster of each pixel centre of a tile, counted from the corner.
+
+    None where the raster's projection does not reach: tiles of half the world.
+    """
     west, _, east, north = bounds
     px = (east - west) / TILE_PX
     count = TILE_PX + 2 * margin_px
     knots = np.linspace(0.0, count - 1.0, 9)
     x, y = west + (knots - margin_px + 0.5) * px, north - (knots - margin_px + 0.5) * px
     easting, northing = _to_map(raster.crs.to_wkt()).transform(*np.meshgrid(x, y))
+    if not np.isfinite([easting, northing]).all():
+        return None
     col, row = _cells(raster, easting, northing)
     between = np.array([np.interp(np.arange(count), knots, unit) for unit in np.eye(9)]).T
     return between @ col @ between.T, between @ row @ between.T

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 from redis.exceptions import RedisError
@@ -12,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.auth import policy
 from app.extensions import db, limiter, redis
+from app.storage import FAILURES
 
 blueprint = Blueprint("health", __name__)
 
@@ -52,5 +51,8 @@ def _queue() -> str:
 
 
 def _storage() -> str:
-    root = current_app.extensions["cairn_storage"].root
-    return "ok" if os.access(root, os.W_OK) else "cannot be written"
+    try:
+        current_app.extensions["cairn_storage"].check()
+    except FAILURES:
+        return "does not answer"
+    return "ok"

@@ -225,7 +225,7 @@ def _finish(upload: Upload) -> None:
     except InvalidInput:
         terminate(upload)
         raise
-    name = _free_name(survey.id, upload.name)
+    upload_id, name = upload.id, _free_name(survey.id, upload.name)
     photo = Photo(
         survey_id=survey.id,
         name=name,
@@ -238,8 +238,10 @@ def _finish(upload: Upload) -> None:
     db.session.add(photo)
     db.session.delete(upload)
     db.session.flush()
-    storage().take(upload.id, survey.id, name)
+    storage().take(upload_id, survey.id, name)
     db.session.commit()
+    # Only now: where the rows could not be written the upload goes on.
+    storage().give_up(upload_id)
 
 
 def _kind(survey: Survey, name: str) -> str:

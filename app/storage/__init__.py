@@ -12,9 +12,15 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+
 from app.storage.local import FolderStorage
 from app.storage.product import Product
 from app.storage.s3 import S3Storage
+
+# What storage raises where a disk is full or a store is away.
+FAILURES = (OSError, BotoCoreError, Boto3Error, ClientError)
 
 
 class Partial(Protocol):
@@ -34,7 +40,7 @@ class Storage(Protocol):
     """Everything that the application asks of storage."""
 
     def check(self) -> None:
-        """Raise `OSError` or `botocore.exceptions.BotoCoreError` where nothing can be kept."""
+        """Raise an error of `FAILURES` where nothing can be kept."""
 
     def begin(self, upload_id: UUID) -> None:
         """Make room for an upload."""
@@ -46,7 +52,7 @@ class Storage(Protocol):
         """The complete file of an upload, on disk."""
 
     def take(self, upload_id: UUID, survey_id: UUID, name: str) -> None:
-        """Make the file of an upload one of a survey."""
+        """Make the file of an upload one of a survey; the upload's own stays until `give_up`."""
 
     def give_up(self, upload_id: UUID) -> None:
         """Remove an upload."""
@@ -90,4 +96,4 @@ def from_url(url: str) -> Storage:
     return S3Storage.from_url(url) if url.startswith("s3:") else FolderStorage.from_url(url)
 
 
-__all__ = ["FolderStorage", "Partial", "Product", "S3Storage", "Storage", "from_url"]
+__all__ = ["FAILURES", "FolderStorage", "Partial", "Product", "S3Storage", "Storage", "from_url"]

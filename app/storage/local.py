@@ -6,11 +6,11 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from app.errors import BusyError, NotFound
 from app.storage.product import Product, no_such
@@ -91,8 +91,10 @@ class FolderStorage:
         yield self._upload(upload_id)
 
     def take(self, upload_id: UUID, survey_id: UUID, name: str) -> None:
-        """Move the file of an upload to the photos."""
-        self._upload(upload_id).rename(self.photos(survey_id) / name)
+        """Link the file of an upload into the photos."""
+        photo = self.photos(survey_id) / name
+        photo.unlink(missing_ok=True)
+        _link(self._upload(upload_id), photo)
 
     def give_up(self, upload_id: UUID) -> None:
         """Remove the file of an upload."""
@@ -103,8 +105,13 @@ class FolderStorage:
         return self._folder("surveys", str(survey_id), "photos")
 
     def products(self, survey_id: UUID) -> Path:
-        """The survey folder that `reconstruction` writes."""
-        return self._folder("surveys", str(survey_id), "products")
+        """Link to the folder with the products that count, an empty one before the first."""
+        products = self._folder("surveys", str(survey_id)) / "products"
+        if not products.is_symlink():
+            self._folder("surveys", str(survey_id), "products-none")
+            with suppress(FileExistsError):
+                products.symlink_to("products-none")
+        return products
 
     def workspace(self, survey_id: UUID) -> Path:
         """Folder that the survey is processed in; finished stages stay in it for the next run."""
@@ -114,21 +121,34 @@ class FolderStorage:
         """Nothing to do: stages are where the next worker finds them."""
 
     def publish(self, survey_id: UUID, names: list[str]) -> None:
-        """Link products into a new folder and rename it; copied where nothing can be linked."""
+        """Link products into a folder of their own and turn ``products``, a symbolic link, to it.
+
+        The version before stays: somebody may still be reading it.
+        """
         products, workspace = self.products(survey_id), self.workspace(survey_id)
-        fresh, old = products.with_name("products.new"), products.with_name("products.old")
-        shutil.rmtree(fresh, ignore_errors=True)
+        fresh = products.with_name(f"products-{uuid4().hex}")
         fresh.mkdir()
-        for name in names:
-            source = workspace / name
-            if source.is_dir():
-                shutil.copytree(source, fresh / name, copy_function=_link)
-            else:
-                _link(source, fresh / name)
-        shutil.rmtree(old, ignore_errors=True)
-        products.rename(old)
-        fresh.rename(products)
-        shutil.rmtree(old, ignore_errors=True)
+        try:
+            for name in names:
+                source = workspace / name
+                if source.is_dir():
+                    shutil.copytree(source, fresh / name, copy_function=_link)
+                elif source.suffix == ".jsonl":
+                    # The log grows where it is.
+                    shutil.copy2(source, fresh / name)
+                else:
+                    _link(source, fresh / name)
+        except BaseException:
+            shutil.rmtree(fresh)
+            raise
+        before = products.resolve()
+        turned = products.with_name("products.turned")
+        turned.unlink(missing_ok=True)
+        turned.symlink_to(fresh.name)
+        turned.replace(products)
+        for old in products.parent.glob("products-*"):
+            if old not in (fresh, before):
+                shutil.rmtree(old, ignore_errors=True)
 
     def release(self, survey_id: UUID) -> None:
         """Nothing to do: there is no copy."""

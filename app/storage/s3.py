@@ -11,24 +11,33 @@ Products become visible by the one object that names their version: complete, or
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import os
 import shutil
 import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
 import boto3
+from boto3.exceptions import Boto3Error, S3UploadFailedError
 from botocore.config import Config as ClientConfig
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+)
 
 from app.storage.product import Product, no_such
 from app.storage.s3_partial import S3Partial
@@ -39,8 +48,17 @@ _LINK_S = 600
 _FRESH_S = 2.0
 _AT_ONCE = 8
 _MEASURED = ("dsm.tif", "dsm_quality.tif", "survey.json", "accuracy.json")
-# A request gives up soon; hours of work wait for a store that is away for a minute or two.
-_HASTE, _PATIENCE = 3, 16
+# A request gives up soon; hours of work wait for a store that is away for some minutes.
+_PATIENCE_S, _PAUSE_S = 600.0, 2.0
+# What nobody used for so long is removed from a machine: it is in the store anyway.
+_IDLE_S = 24 * 3600.0
+
+# Uploads of boto3 wrap what botocore says.
+_AWAY = (ConnectionError, HTTPClientError, IncompleteReadError, S3UploadFailedError)
+_SERVER_ERROR = 500
+
+Result = TypeVar("Result")
+_log = logging.getLogger(__name__)
 
 
 class S3Storage:
@@ -58,8 +76,7 @@ class S3Storage:
 
     def __init__(self, bucket: str, prefix: str, scratch: Path) -> None:
         self.bucket, self.prefix, self.scratch = bucket, prefix, scratch
-        self._client = _client(_HASTE)
-        self._patient = _client(_PATIENCE)
+        self._client = _client()
         self._known: dict[UUID, tuple[float, dict[str, Any]]] = {}
         _tell_gdal(self._client.meta.endpoint_url)
 
@@ -96,26 +113,20 @@ class S3Storage:
         """Copy the file of an upload to the photos, within the store."""
         source = {"Bucket": self.bucket, "Key": f"{self._upload(upload_id)}/file"}
         self._client.copy(source, self.bucket, f"{self._survey(survey_id)}photos/{name}")
-        self.give_up(upload_id)
 
     def give_up(self, upload_id: UUID) -> None:
         """Remove what came of an upload."""
         folder = self._upload(upload_id)
-        try:
-            partial = self._client.get_object(Bucket=self.bucket, Key=f"{folder}/multipart")
-            self._client.abort_multipart_upload(
-                Bucket=self.bucket, Key=f"{folder}/file", UploadId=partial["Body"].read().decode()
-            )
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-                raise
+        S3Partial.abort(self._client, self.bucket, folder)
         self._remove(f"{folder}/")
 
     def photos(self, survey_id: UUID) -> Path:
         """Fetch the photos that are not on disk yet, with the times that they have in the store."""
         folder = self._place(survey_id, "photos")
+        self._tidy()
         prefix = f"{self._survey(survey_id)}photos/"
-        there = {item["Key"].removeprefix(prefix): item for item in self._list(prefix)}
+        found = _patiently(self._list, prefix)
+        there = {item["Key"].removeprefix(prefix): item for item in found}
         for path in folder.iterdir():
             if path.name not in there:
                 path.unlink()
@@ -137,13 +148,13 @@ class S3Storage:
         """Unpack the stages that an earlier worker kept and this one does not have."""
         folder = self._place(survey_id, "workspace")
         prefix = f"{self._survey(survey_id)}work/"
-        for item in self._list(prefix):
+        for item in _patiently(self._list, prefix):
             stage = item["Key"].removeprefix(prefix).removesuffix(".tar")
             if (folder / "work" / stage).is_dir():
                 continue
             with tempfile.TemporaryDirectory(prefix="stage-", dir=folder) as name:
                 archive = Path(name) / "archive"
-                self._patient.download_file(self.bucket, item["Key"], str(archive))
+                _patiently(self._client.download_file, self.bucket, item["Key"], str(archive))
                 with tarfile.open(archive) as tar:
                     tar.extractall(name, filter="data")
                 (folder / "work").mkdir(exist_ok=True)
@@ -151,14 +162,18 @@ class S3Storage:
         return folder
 
     def keep(self, survey_id: UUID, stage: str) -> None:
-        """Send the folder of a finished stage as one object."""
+        """Send the folder of a finished stage as one object, unless the store has it."""
         folder = self._place(survey_id, "workspace") / "work" / stage
+        made_of = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+        key = f"{self._survey(survey_id)}work/{stage}.tar"
+        if _patiently(self._metadata, key).get("made-of") == made_of:
+            return
         with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".tar") as file:
             with tarfile.open(fileobj=file, mode="w") as tar:
                 tar.add(folder, stage)
             file.flush()
-            key = f"{self._survey(survey_id)}work/{stage}.tar"
-            self._patient.upload_file(file.name, self.bucket, key)
+            extra = {"Metadata": {"made-of": made_of}}
+            _patiently(self._client.upload_file, file.name, self.bucket, key, ExtraArgs=extra)
 
     def publish(self, survey_id: UUID, names: list[str]) -> None:
         """Send all files as a new version, then say that it counts, then remove older ones."""
@@ -168,21 +183,22 @@ class S3Storage:
 
         def send(name: str) -> None:
             key = f"{prefix}{version}/{name}"
-            self._patient.upload_file(str(files[name]), self.bucket, key)
+            _patiently(self._client.upload_file, str(files[name]), self.bucket, key)
 
-        before = self._manifest(survey_id).get("version")
+        before = _patiently(self._manifest, survey_id).get("version")
         _at_once(send, files)
         sizes = {name: path.stat().st_size for name, path in files.items()}
-        self._patient.put_object(
+        _patiently(
+            self._client.put_object,
             Bucket=self.bucket,
             Key=f"{self._survey(survey_id)}products.json",
             Body=json.dumps({"version": version, "files": sizes}).encode(),
         )
         self._known.pop(survey_id, None)
         # Somebody may still be reading the version before.
-        for item in self._list(prefix):
+        for item in _patiently(self._list, prefix):
             if item["Key"].removeprefix(prefix).split("/")[0] not in (version, before):
-                self._patient.delete_object(Bucket=self.bucket, Key=item["Key"])
+                _patiently(self._client.delete_object, Bucket=self.bucket, Key=item["Key"])
 
     def release(self, survey_id: UUID) -> None:
         """Remove photos and workspace from this machine."""
@@ -269,17 +285,25 @@ class S3Storage:
 
     def _fetch(self, key: str, path: Path, changed_s: float) -> None:
         partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
-        self._patient.download_file(self.bucket, key, str(partial))
+        _patiently(self._client.download_file, self.bucket, key, str(partial))
         os.utime(partial, (changed_s, changed_s))
         partial.rename(path)
 
-    def _list(self, prefix: str) -> Iterator[dict[str, Any]]:
-        pages = self._patient.get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
-            yield from page.get("Contents", [])
+    def _metadata(self, key: str) -> dict[str, str]:
+        try:
+            return dict(self._client.head_object(Bucket=self.bucket, Key=key)["Metadata"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return {}
+            raise
+
+    def _list(self, prefix: str) -> list[dict[str, Any]]:
+        pages = self._client.get_paginator("list_objects_v2")
+        found = pages.paginate(Bucket=self.bucket, Prefix=prefix)
+        return [item for page in found for item in page.get("Contents", [])]
 
     def _remove(self, prefix: str) -> None:
-        for item in list(self._list(prefix)):
+        for item in self._list(prefix):
             self._client.delete_object(Bucket=self.bucket, Key=item["Key"])
 
     def _upload(self, upload_id: UUID) -> str:
@@ -289,16 +313,24 @@ class S3Storage:
         return f"{self.prefix}surveys/{survey_id}/"
 
     def _place(self, survey_id: UUID, name: str) -> Path:
-        folder = self.scratch / "surveys" / str(survey_id) / name
+        survey = self.scratch / "surveys" / str(survey_id)
+        folder = survey / name
         folder.mkdir(parents=True, exist_ok=True)
+        os.utime(survey)
         return folder
 
+    def _tidy(self) -> None:
+        """Remove from this machine what no job used for a day."""
+        for folder in (*self.scratch.glob("surveys/*"), *self.scratch.glob("products/*")):
+            if folder.stat().st_mtime < time.time() - _IDLE_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
-def _client(attempts: int) -> Any:
+
+def _client() -> Any:
     return boto3.client(
         "s3",
         config=ClientConfig(
-            retries={"mode": "standard", "total_max_attempts": attempts},
+            retries={"mode": "standard", "total_max_attempts": 3},
             connect_timeout=5,
             read_timeout=30,
             max_pool_connections=2 * _AT_ONCE,
@@ -318,6 +350,7 @@ def _endpoint() -> str:
 def _tell_gdal(endpoint: str) -> None:
     """Give GDAL, which has names of its own for them, the same settings; keys it finds itself."""
     os.environ.setdefault("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
+    os.environ.setdefault("GDAL_HTTP_MAX_RETRY", "3")
     if _endpoint():
         parts = urlsplit(endpoint)
         os.environ["AWS_S3_ENDPOINT"] = parts.netloc
@@ -328,8 +361,30 @@ def _tell_gdal(endpoint: str) -> None:
 def _files(folder: Path, names: list[str]) -> Iterator[tuple[str, Path]]:
     for name in names:
         path = folder / name
-        found = sorted(path.rglob("*")) if path.is_dir() else [path]
-        yield from ((f.relative_to(folder).as_posix(), f) for f in found if f.is_file())
+        found = [f for f in sorted(path.rglob("*")) if f.is_file()] if path.is_dir() else [path]
+        yield from ((f.relative_to(folder).as_posix(), f) for f in found)
+
+
+def _patiently(call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
+    """Call again while the store is away.
+
+    botocore's own retries end by a budget that several threads share, after half a minute or so.
+    """
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return call(*arguments, **named)
+        except (BotoCoreError, Boto3Error, ClientError) as error:
+            if not _is_away(error) or time.monotonic() > until:
+                raise
+            _log.warning("the store does not answer: %s", error)
+            time.sleep(_PAUSE_S)
+
+
+def _is_away(error: Exception) -> bool:
+    if isinstance(error, ClientError):
+        return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] >= _SERVER_ERROR)
+    return isinstance(error, _AWAY)
 
 
 def _at_once(function: Any, names: Any) -> None:

@@ -16,6 +16,8 @@ from app.config import Config
 from app.extensions import db
 from app.models import Organisation, Role, Site, SiteMember, User
 from scripts.services import PROGRAMS, postgis, valkey
+from tests.app import live
+from tests.app.store import BUCKET, Store
 
 PASSWORD = "gravel by the tonne"
 
@@ -52,6 +54,15 @@ def services():
 def database_url(services):
     """URL of the database."""
     return services[0]
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """A store that speaks S3, with one bucket, gone after the tests."""
+    found = Store(tmp_path_factory.mktemp("store"))
+    with live.running(found.process):
+        found.client().create_bucket(Bucket=BUCKET)
+        yield found
 
 
 @pytest.fixture(scope="session")
