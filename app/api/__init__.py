@@ -8,6 +8,7 @@ from flask import Blueprint
 def blueprints() -> tuple[Blueprint, ...]:
     """All parts of the API."""
     from app.api import (
+        deliveries,
         health,
         materials,
         openapi,
@@ -21,6 +22,7 @@ def blueprints() -> tuple[Blueprint, ...]:
     )
 
     parts = (
-        health, materials, openapi, proposals, runs, sites, surveys, toes, uploads, verdicts,
+        deliveries, health, materials, openapi, proposals, runs, sites, surveys, toes, uploads,
+        verdicts,
     )  # fmt: skip
     return tuple(part.blueprint for part in parts)

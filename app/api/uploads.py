@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import sys
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
@@ -141,7 +142,8 @@ def _append(upload: Upload, offset: int) -> int:
 
 def _allow_length() -> None:
     """Lift the bound on bodies: an upload has its own, and is never held in memory."""
-    request.max_content_length = None
+    # None would mean the application's bound.
+    request.max_content_length = sys.maxsize
 
 
 def _tell_end(answer: Response, upload: Upload) -> None:

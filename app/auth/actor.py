@@ -73,6 +73,12 @@ def current_actor() -> Actor | None:
     return actor
 
 
+def actor_id() -> UUID | None:
+    """The person who makes this request; None where the clock does it."""
+    actor = current_actor()
+    return None if actor is None else actor.user.id
+
+
 def require_actor() -> Actor:
     """Who makes this request.
 

@@ -3,6 +3,7 @@
 from app.models.account import Invitation, Organisation, Role, SignIn, SiteMember, User
 from app.models.audit import AuditEvent
 from app.models.book import BookEntry, BookKind
+from app.models.delivery import Delivery, DeliverySource
 from app.models.idempotency import IdempotencyKey
 from app.models.material import Material, MaterialValue
 from app.models.period import Period
@@ -21,6 +22,8 @@ __all__ = [
     "AuditEvent",
     "BookEntry",
     "BookKind",
+    "Delivery",
+    "DeliverySource",
     "IdempotencyKey",
     "Invitation",
     "Material",

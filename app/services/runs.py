@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 
 from app import queues
-from app.auth.actor import require_actor
+from app.auth.actor import actor_id
 from app.errors import Conflict, InvalidInput, NotFound
 from app.extensions import db
 from app.models import Photo, Run, RunState, Site, StageRun, Survey, SurveyState
@@ -83,7 +83,7 @@ def start(survey: Survey, choice: Choice) -> Run:
         survey_id=survey.id,
         options=choice.document(),
         state=RunState.QUEUED,
-        created_by=require_actor().user.id,
+        created_by=actor_id(),
     )
     survey.state = SurveyState.PROCESSING
     db.session.add(run)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flask import Response, current_app, request
+from sqlalchemy import func, update
 
 from app import rasters
-from app.auth.actor import require_actor
+from app.auth.actor import actor_id
 from app.errors import InvalidInput
 from app.extensions import db
-from app.models import Site, Survey, SurveyKind, SurveyState
+from app.models import Delivery, Site, Survey, SurveyKind, SurveyState
 from app.services import audit, measuring
 from app.services.toes import refuse_if_closed
 from app.storage import Product, Storage
@@ -44,6 +45,19 @@ def create(site: Site, name: str, flown_on: date, kind: SurveyKind = SurveyKind.
     InvalidInput
         When it has no name.
     """
+    survey = add(site, name, flown_on, kind)
+    db.session.commit()
+    return survey
+
+
+def add(site: Site, name: str, flown_on: date, kind: SurveyKind = SurveyKind.PHOTOS) -> Survey:
+    """Make an empty survey within the caller's transaction.
+
+    Raises
+    ------
+    InvalidInput
+        When it has no name.
+    """
     if not name.strip():
         raise InvalidInput("The survey has no name.", "Give it one.", field="name")
     survey = Survey(
@@ -52,12 +66,11 @@ def create(site: Site, name: str, flown_on: date, kind: SurveyKind = SurveyKind.
         flown_on=flown_on,
         kind=kind,
         state=SurveyState.COLLECTING,
-        created_by=require_actor().user.id,
+        created_by=actor_id(),
     )
     db.session.add(survey)
     db.session.flush()
     _record("survey.create", survey, site)
-    db.session.commit()
     return survey
 
 
@@ -73,6 +86,11 @@ def remove(survey: Survey) -> None:
     site = db.session.get_one(Site, survey.site_id)
     _record("survey.remove", survey, site)
     survey_id = survey.id
+    # What was deleted does not come back with the next upload of the same folder.
+    ended = update(Delivery).where(Delivery.survey_id == survey_id)
+    db.session.execute(
+        ended.values(completed_at=func.coalesce(Delivery.completed_at, func.now()), problem="")
+    )
     db.session.delete(survey)
     db.session.commit()
     # Rows first: files without a row do no harm, a row without files would.

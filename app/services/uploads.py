@@ -20,7 +20,7 @@ from geoalchemy2.shape import from_shape
 from shapely import Point
 from sqlalchemy import func, select, update
 
-from app.auth.actor import require_actor
+from app.auth.actor import actor_id
 from app.config import Config
 from app.errors import AppError, BusyError, Conflict, InvalidInput, NotFound, TooLarge
 from app.extensions import db
@@ -85,7 +85,7 @@ def begin(survey: Survey, name: str, length: int, sha256: str) -> Upload:
     config: Config = current_app.extensions["cairn_config"]
     if survey.state == SurveyState.PROCESSING:
         raise Conflict("The survey is being processed.", "Cancel that, or make a new survey.")
-    kind = _kind(survey, safe_name(name))
+    kind = kind_of(safe_name(name), survey.kind)
     limit_mb = config.max_photo_mb if kind != "surface" else config.max_surface_mb
     if not 0 <= length <= limit_mb * 1_000_000:
         raise TooLarge(
@@ -106,7 +106,7 @@ def begin(survey: Survey, name: str, length: int, sha256: str) -> Upload:
         name=safe_name(name),
         length=length,
         sha256=sha256.lower(),
-        created_by=require_actor().user.id,
+        created_by=actor_id(),
         expires_at=datetime.now(UTC) + _EXPIRES,
     )
     db.session.add(upload)
@@ -215,7 +215,7 @@ def _finish(upload: Upload) -> None:
             digest = _sha256(path)
             if upload.sha256 and digest.hex() != upload.sha256:
                 raise InvalidInput(f"{upload.name} arrived damaged.", "Upload it again.")
-            kind = _kind(survey, upload.name)
+            kind = kind_of(upload.name, survey.kind)
             facts, position = inspect(path, upload.name) if kind == "photo" else ({}, None)
         _take_turns(survey.id)
         if _has(survey.id, digest):
@@ -244,18 +244,25 @@ def _finish(upload: Upload) -> None:
     storage().give_up(upload_id)
 
 
-def _kind(survey: Survey, name: str) -> str:
+def kind_of(name: str, survey_kind: str = "photos") -> str:
+    """What a file of this name is to a survey: photo, control or surface.
+
+    Raises
+    ------
+    InvalidInput
+        When it is nothing that such a survey takes.
+    """
     suffix = Path(name).suffix.lower()
-    if survey.kind == "surface" and suffix in _SURFACES:
+    if survey_kind == "surface" and suffix in _SURFACES:
         return "surface"
     if suffix in _CONTROL:
         return "control"
-    if survey.kind == "photos" and suffix in _PHOTOS:
+    if survey_kind == "photos" and suffix in _PHOTOS:
         return "photo"
     raise InvalidInput(
         f"{name} is no file that this survey takes.",
         "Upload JPEG, PNG or TIFF photos and text files of control points; raw photos as JPEG."
-        if survey.kind == "photos"
+        if survey_kind == "photos"
         else "Upload a GeoTIFF with elevations, or a LAS or LAZ point cloud.",
     )
 
