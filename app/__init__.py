@@ -8,7 +8,7 @@ from flask import Flask, current_app, g
 from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import commands, handlers, headers, templating
+from app import commands, handlers, headers, templating, text
 from app.auth import policy, sessions, tokens
 from app.config import Config
 from app.extensions import babel, csrf, db, limiter, migrate
@@ -94,6 +94,7 @@ def _admit() -> None:
     if by_token is None and current_app.config["WTF_CSRF_ENABLED"]:
         csrf.protect()
     policy.enforce(current_app)
+    text.refuse_broken()
 
 
 def _limits_url(redis_url: str) -> str:

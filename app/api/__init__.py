@@ -8,10 +8,15 @@ from flask import Blueprint
 def blueprints() -> tuple[Blueprint, ...]:
     """All parts of the API."""
     from app.api import (
+        account,
+        book,
         deliveries,
         health,
+        inventory,
         materials,
         openapi,
+        organisation,
+        periods,
         proposals,
         runs,
         sites,
@@ -19,10 +24,11 @@ def blueprints() -> tuple[Blueprint, ...]:
         toes,
         uploads,
         verdicts,
+        webhooks,
     )
 
     parts = (
-        deliveries, health, materials, openapi, proposals, runs, sites, surveys, toes, uploads,
-        verdicts,
+        account, book, deliveries, health, inventory, materials, openapi, organisation, periods,
+        proposals, runs, sites, surveys, toes, uploads, verdicts, webhooks,
     )  # fmt: skip
     return tuple(part.blueprint for part in parts)

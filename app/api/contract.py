@@ -15,6 +15,7 @@ from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from app import text
 from app.api.idempotency import once
 from app.errors import InvalidInput, Stale, UnsupportedMediaType
 
@@ -41,6 +42,11 @@ class Page(Shape, Generic[Item]):
 
     items: list[Item]
     next: str | None
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+        """Name in the API's description, where brackets may not be."""
+        return f"{params[0].__name__}Page"
 
 
 @dataclass(frozen=True)
@@ -164,6 +170,8 @@ def _json() -> Any:
     body = request.get_json(silent=True)
     if body is None:
         raise InvalidInput("The body is no JSON.", "Send Content-Type: application/json.")
+    if not text.is_kept(body):
+        raise InvalidInput("The body holds signs that are no text.", "Leave them out.")
     return body
 
 

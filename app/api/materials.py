@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import Blueprint
 from pydantic import Field
 
-from app.api.contract import Shape, contract
+from app.api.contract import Shape, check_version, contract
 from app.auth import policy
 from app.models import Material, Role
 from app.queries import materials
@@ -65,12 +65,22 @@ def create(site_id: UUID, body: NewMaterial) -> Material:
     return material_service.create(policy.current_site(), body.name, body.colour)
 
 
+@blueprint.get("/materials/<uuid:material_id>")
+@policy.role(Role.VIEWER)
+@contract(answer=MaterialShape)
+def show(material_id: UUID) -> Material:
+    """Show a material."""
+    return materials.get(material_id)
+
+
 @blueprint.put("/materials/<uuid:material_id>")
 @policy.role(Role.MANAGER)
 @contract(body=NewMaterial, answer=MaterialShape)
 def update(material_id: UUID, body: NewMaterial) -> Material:
     """Rename or recolour a material."""
-    return material_service.update(materials.get(material_id), body.name, body.colour)
+    material = materials.get(material_id)
+    check_version(MaterialShape, material)
+    return material_service.update(material, body.name, body.colour)
 
 
 @blueprint.post("/materials/<uuid:material_id>/values")

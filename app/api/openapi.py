@@ -47,6 +47,7 @@ def describe(app: Flask) -> dict[str, Any]:
             path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
                 operation = _operation(app, rule, terms, schemas)
+                operation["parameters"] += _in_header(method, terms)
                 paths.setdefault(path, {})[method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -88,11 +89,29 @@ def _operation(app: Flask, rule: Rule, terms: Contract, schemas: dict[str, Any])
     if found is not None and found.who is policy.Who.ANYBODY:
         operation["security"] = []
     if terms.body is not None:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": _schema(terms.body, schemas)}},
-        }
+        operation["requestBody"] = _body("application/json", _schema(terms.body, schemas))
+    elif terms.takes:
+        operation["requestBody"] = _body(terms.takes, {"type": "string"})
     return operation
+
+
+def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {media_type: {"schema": schema}}}
+
+
+def _in_header(method: str, terms: Contract) -> list[dict[str, Any]]:
+    """What a method understands in headers; see `app.api.contract`."""
+    if method == "POST":
+        said = ("Idempotency-Key", "Sent again with the same key, the request is done once.")
+    elif method == "PUT" and terms.answer is not None:
+        said = ("If-Match", "The ETag that was read; another version is not overwritten (412).")
+    else:
+        return []
+    name, text = said
+    schema = {"type": "string", "maxLength": 200}
+    return [
+        {"name": name, "in": "header", "required": False, "description": text, "schema": schema}
+    ]
 
 
 def _in_path(rule: Rule) -> list[dict[str, Any]]:
@@ -115,7 +134,7 @@ def _in_query(terms: Contract, schemas: dict[str, Any]) -> list[dict[str, Any]]:
     if terms.query is None:
         return []
     shape = terms.query.model_json_schema(ref_template=_REFS)
-    schemas.update(shape.pop("$defs", {}))
+    _add(shape.pop("$defs", {}), schemas)
     return [
         {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": kind}
         for name, kind in shape.get("properties", {}).items()
@@ -133,9 +152,17 @@ def _response(terms: Contract, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _schema(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     shape = TypeAdapter(kind).json_schema(ref_template=_REFS)
-    schemas.update(shape.pop("$defs", {}))
+    named = shape.pop("$defs", {})
     name = getattr(kind, "__name__", "")
     if shape.get("type") == "object" and name:
-        schemas[name] = shape
-        return {"$ref": _REFS.format(model=name)}
+        named[name] = shape
+        shape = {"$ref": _REFS.format(model=name)}
+    _add(named, schemas)
     return shape
+
+
+def _add(named: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Add shapes; two of the same name would describe one of them wrongly."""
+    for name, shape in named.items():
+        if schemas.setdefault(name, shape) != shape:
+            raise RuntimeError(f"Two shapes of the API are called {name}; rename one.")

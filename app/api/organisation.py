@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
 
-from app.api.contract import Page, PageQuery, Shape, contract, next_page
+from app.api.contract import Page, PageQuery, Shape, check_version, contract, next_page
+from app.api.sites import ROLES, RoleName
 from app.auth import policy
 from app.auth.actor import require_actor
 from app.models import User
@@ -42,8 +43,16 @@ class NewInvitation(Shape):
 
     email: Annotated[str, Field(min_length=3, max_length=254, pattern="^[^@ ]+@[^@ ]+$")]
     site_id: UUID | None = None
-    role: Literal["viewer", "surveyor", "manager"] | None = None
+    role: RoleName | None = None
     is_admin: bool = False
+
+
+class InvitationShape(NewInvitation):
+    """An invitation that waits to be used."""
+
+    id: UUID
+    created_at: datetime
+    expires_at: datetime
 
 
 class MadeInvitation(Shape):
@@ -80,9 +89,28 @@ def index_people() -> list[User]:
 @contract(body=PersonState, answer=PersonShape)
 def update_person(user_id: UUID, body: PersonState) -> User:
     """Shut a person out or let them in; make them an administrator or no longer."""
-    return accounts.set_state(
-        require_actor(), user_id, is_active=body.is_active, is_admin=body.is_admin
-    )
+    user = accounts.colleague(require_actor(), user_id)
+    check_version(PersonShape, user)
+    return accounts.set_state(user, is_active=body.is_active, is_admin=body.is_admin)
+
+
+@blueprint.get("/invitations")
+@policy.admin
+@contract(answer=list[InvitationShape])
+def index_invitations() -> list[InvitationShape]:
+    """List the invitations that nobody used yet, the newest first."""
+    return [
+        InvitationShape(
+            id=row.id,
+            email=row.email,
+            site_id=row.site_id,
+            role=None if row.role is None else ROLES[row.role],
+            is_admin=row.is_admin,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+        )
+        for row in people.invitations(require_actor().organisation_id)
+    ]
 
 
 @blueprint.post("/invitations")
@@ -94,6 +122,14 @@ def invite(body: NewInvitation) -> MadeInvitation:
         require_actor(), body.email, body.site_id, body.role or "", is_admin=body.is_admin
     )
     return MadeInvitation(link=link)
+
+
+@blueprint.delete("/invitations/<uuid:invitation_id>")
+@policy.admin
+@contract(status=204)
+def withdraw(invitation_id: UUID) -> None:
+    """Withdraw an invitation: its link works no more."""
+    accounts.withdraw(require_actor(), invitation_id)
 
 
 @blueprint.get("/audit")

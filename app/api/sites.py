@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import zoneinfo
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask import Blueprint
 from pydantic import AfterValidator, Field
 
-from app.api.contract import Shape, contract
+from app.api.contract import Page, PageQuery, Shape, check_version, contract, next_page
 from app.auth import policy
 from app.auth.actor import require_actor
 from app.models import Role, Site
+from app.queries import people
 from app.queries import sites as queries
 from app.services import sites
 
@@ -43,18 +44,31 @@ class SiteShape(SiteFields):
     epsg: int
 
 
-class Member(Shape):
-    """The role of a person on a site."""
+RoleName = Literal["viewer", "surveyor", "manager"]
+ROLES: dict[int, RoleName] = {1: "viewer", 2: "surveyor", 3: "manager"}
 
-    role: Literal["viewer", "surveyor", "manager"] | None
+
+class Member(Shape):
+    """The role of a person on a site; null is none."""
+
+    role: RoleName | None
+
+
+class MemberShape(Member):
+    """A person of the organisation with the role on a site."""
+
+    user_id: UUID
+    name: str
+    email: str
 
 
 @blueprint.get("/sites")
 @policy.signed_in
-@contract(answer=list[SiteShape])
-def index() -> list[Site]:
-    """List the sites that you may see."""
-    return queries.visible(require_actor())
+@contract(query=PageQuery, answer=Page[SiteShape])
+def index(query: PageQuery) -> dict[str, Any]:
+    """List the sites that you may see, by name."""
+    items = queries.page(require_actor(), query.after, query.limit)
+    return {"items": items, "next": next_page(items, query)}
 
 
 @blueprint.post("/sites")
@@ -78,7 +92,25 @@ def show(site_id: UUID) -> Site:
 @contract(body=SiteFields, answer=SiteShape)
 def update(site_id: UUID, body: SiteFields) -> Site:
     """Change what a site is."""
-    return sites.update(policy.current_site(), body.model_dump())
+    site = policy.current_site()
+    check_version(SiteShape, site)
+    return sites.update(site, body.model_dump())
+
+
+@blueprint.get("/sites/<uuid:site_id>/members")
+@policy.role(Role.MANAGER)
+@contract(answer=list[MemberShape])
+def index_members(site_id: UUID) -> list[MemberShape]:
+    """List everybody of the organisation with their role on a site."""
+    return [
+        MemberShape(
+            user_id=found.user.id,
+            name=found.user.name,
+            email=found.user.email,
+            role=ROLES.get(found.role),
+        )
+        for found in people.roles_on(policy.current_site())
+    ]
 
 
 @blueprint.put("/sites/<uuid:site_id>/members/<uuid:user_id>")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import numpy as np
@@ -12,7 +12,7 @@ from flask import Blueprint, Response, current_app, url_for
 from pydantic import Field
 
 from app import files, rasters
-from app.api.contract import Shape, contract
+from app.api.contract import Page, PageQuery, Shape, contract, next_page
 from app.auth import policy
 from app.errors import InvalidInput, NotFound
 from app.models import Role, Survey
@@ -93,10 +93,11 @@ class Profile(Shape):
 
 @blueprint.get("/sites/<uuid:site_id>/surveys")
 @policy.role(Role.VIEWER)
-@contract(answer=list[SurveySummary])
-def index(site_id: UUID) -> list[Survey]:
+@contract(query=PageQuery, answer=Page[SurveySummary])
+def index(site_id: UUID, query: PageQuery) -> dict[str, Any]:
     """List the surveys of a site, the newest first."""
-    return surveys.of_site(site_id)
+    items = surveys.page(site_id, query.after, query.limit)
+    return {"items": items, "next": next_page(items, query)}
 
 
 @blueprint.post("/sites/<uuid:site_id>/surveys")

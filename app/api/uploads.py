@@ -14,7 +14,7 @@ from wsgiref.handlers import format_date_time
 
 from flask import Blueprint, Response, request, url_for
 
-from app.api.contract import Shape, contract
+from app.api.contract import Page, PageQuery, Shape, contract, next_page
 from app.auth import policy
 from app.errors import InvalidInput
 from app.models import Role, Upload
@@ -73,10 +73,11 @@ def abilities(survey_id: UUID) -> Response:
 
 @blueprint.get("/surveys/<uuid:survey_id>/photos")
 @policy.role(Role.VIEWER)
-@contract(answer=list[PhotoShape])
-def index(survey_id: UUID) -> list[dict[str, Any]]:
-    """List the files of a survey that arrived in full."""
-    return photos.of_survey(survey_id)
+@contract(query=PageQuery, answer=Page[PhotoShape])
+def index(survey_id: UUID, query: PageQuery) -> dict[str, Any]:
+    """List the files of a survey that arrived in full, by name."""
+    items = [PhotoShape(**facts) for facts in photos.page(survey_id, query.after, query.limit)]
+    return {"items": items, "next": next_page(items, query)}
 
 
 @blueprint.post("/surveys/<uuid:survey_id>/uploads")

@@ -48,7 +48,7 @@ class WebhookShape(Shape):
     created_at: datetime
 
 
-class DeliveryShape(Shape):
+class MessageShape(Shape):
     """A message; `status` is what was answered last, `next_try_at` null when it is over."""
 
     id: UUID
@@ -88,7 +88,7 @@ def remove(webhook_id: UUID) -> None:
 
 @blueprint.post("/<uuid:webhook_id>/test")
 @policy.admin
-@contract(answer=DeliveryShape, status=202)
+@contract(answer=MessageShape, status=202)
 def test(webhook_id: UUID) -> WebhookDelivery:
     """Send the event `ping`, to try the address."""
     return webhooks.ping(require_actor(), webhook_id)
@@ -96,7 +96,7 @@ def test(webhook_id: UUID) -> WebhookDelivery:
 
 @blueprint.get("/<uuid:webhook_id>/deliveries")
 @policy.admin
-@contract(query=PageQuery, answer=Page[DeliveryShape])
+@contract(query=PageQuery, answer=Page[MessageShape])
 def deliveries(webhook_id: UUID, query: PageQuery) -> dict[str, Any]:
     """List what an address was told, the newest first."""
     row = webhooks.get(require_actor(), webhook_id)

@@ -10,7 +10,6 @@ def blueprints() -> tuple[Blueprint, ...]:
     from app.pages import (
         account,
         book,
-        exports,
         help,
         home,
         inventory,
@@ -24,7 +23,7 @@ def blueprints() -> tuple[Blueprint, ...]:
     )
 
     parts = (
-        account, book, exports, help, home, inventory, materials, organisation, periods, sign_in,
+        account, book, help, home, inventory, materials, organisation, periods, sign_in,
         sites, surveys, workers,
     )  # fmt: skip
     return tuple(part.blueprint for part in parts)

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from app.auth import policy
 from app.auth.actor import ACTIONS, Actor, require_actor
 from app.errors import AppError, InvalidInput, NotAllowed
+from app.extensions import limiter
 from app.locales import LOCALES
 from app.models import Role
 from app.queries import people, sites
@@ -39,6 +40,7 @@ def update() -> ResponseReturnValue:
 
 @blueprint.post("/account/password")
 @policy.signed_in
+@limiter.limit("10 per 15 minutes")
 def password() -> ResponseReturnValue:
     """Take a new password; other sessions end."""
     form = request.form

@@ -51,7 +51,9 @@ def invite() -> ResponseReturnValue:
 def set_active(user_id: UUID) -> ResponseReturnValue:
     """Shut a person out, or let them in again."""
     try:
-        accounts.set_active(require_actor(), user_id, request.form.get("active") == "yes")
+        user = accounts.colleague(require_actor(), user_id)
+        is_active = request.form.get("active") == "yes"
+        accounts.set_state(user, is_active=is_active, is_admin=user.is_admin)
     except AppError as error:
         return _page(error), error.status
     return redirect(url_for("organisation_pages.show"))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
 from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import Field
 
-from app.api.contract import Shape
+from app.api.periods import Closing
 from app.auth import policy
 from app.errors import AppError
 from app.models import Role
@@ -19,13 +17,6 @@ from app.queries import periods
 from app.services import periods as period_service
 
 blueprint = Blueprint("periods_pages", __name__)
-
-
-class Closing(Shape):
-    """The form that closes a period."""
-
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    ends_on: date
 
 
 @blueprint.get("/sites/<uuid:site_id>/periods")

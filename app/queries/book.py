@@ -12,7 +12,7 @@ from app.amount import Amount
 from app.errors import NotFound
 from app.extensions import db
 from app.models import BookEntry, BookKind, Material, Site, Survey, SurveyState
-from app.queries import inventory
+from app.queries import inventory, paging
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,14 @@ def entries(site_id: UUID, limit: int = 200) -> list[tuple[BookEntry, str]]:
         .limit(limit)
     )
     return [(entry, name) for entry, name in db.session.execute(query)]
+
+
+def page(site_id: UUID, last: UUID | None, limit: int) -> list[BookEntry]:
+    """Movements, the newest first, after one that is known."""
+    query = select(BookEntry).where(BookEntry.site_id == site_id)
+    order = (BookEntry.on, BookEntry.created_at)
+    one_page = paging.page(query, order, BookEntry.id, last, limit, is_descending=True)
+    return list(db.session.scalars(one_page))
 
 
 def survey_days(site_id: UUID) -> list[date]:

@@ -13,7 +13,7 @@ def page(
     columns: tuple[Any, ...],
     key: Any,
     after: UUID | None,
-    limit: int,
+    limit: int | None,
     *,
     is_descending: bool = False,
 ) -> Select[Any]:
@@ -29,6 +29,8 @@ def page(
         The identifier of an item, which tells apart what is alike otherwise.
     after : UUID or None
         The last item of the page before.
+    limit : int or None
+        None takes all the rest.
     """
     order = (*columns, key)
     if after is not None:

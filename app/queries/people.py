@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import and_, select
 
 from app.extensions import db
-from app.models import SignIn, Site, SiteMember, User
+from app.models import Invitation, SignIn, Site, SiteMember, User
+from app.models.account import InvitationKind
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,17 @@ def roles_on(site: Site) -> list[Member]:
         .order_by(User.name)
     )
     return [Member(user, role or 0) for user, role in db.session.execute(query)]
+
+
+def invitations(organisation_id: UUID) -> list[Invitation]:
+    """Invitations to join that can still be used, the newest first."""
+    query = select(Invitation).where(
+        Invitation.organisation_id == organisation_id,
+        Invitation.kind == InvitationKind.JOIN,
+        Invitation.used_at.is_(None),
+        Invitation.expires_at > datetime.now(UTC),
+    )
+    return list(db.session.scalars(query.order_by(Invitation.created_at.desc())))
 
 
 def sessions(user_id: UUID) -> list[SignIn]:

@@ -9,10 +9,16 @@ from sqlalchemy import func, select
 
 from app.extensions import db
 from app.models import Photo
+from app.queries import paging
 
 
 def of_survey(survey_id: UUID) -> list[dict[str, Any]]:
     """All files that arrived in full, by name, with their positions."""
+    return page(survey_id, None, None)
+
+
+def page(survey_id: UUID, last: UUID | None, limit: int | None) -> list[dict[str, Any]]:
+    """Files after one that is known."""
     query = select(
         Photo.id,
         Photo.name,
@@ -22,7 +28,8 @@ def of_survey(survey_id: UUID) -> list[dict[str, Any]]:
         func.ST_X(Photo.position).label("longitude"),
         func.ST_Y(Photo.position).label("latitude"),
     )
-    rows = db.session.execute(query.where(Photo.survey_id == survey_id).order_by(Photo.name))
+    query = query.where(Photo.survey_id == survey_id)
+    rows = db.session.execute(paging.page(query, (Photo.name,), Photo.id, last, limit))
     return [
         {
             "id": row.id,

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.amount import Amount
 from app.errors import NotFound
@@ -47,6 +47,12 @@ def get(pile_id: UUID) -> Pile:
     if pile is None:
         raise NotFound("There is no such pile.", "Check the address.")
     return pile
+
+
+def of_site(site_id: UUID) -> list[Pile]:
+    """All piles in use, by name."""
+    query = select(Pile).where(Pile.site_id == site_id, Pile.retired_at.is_(None))
+    return list(db.session.scalars(query.order_by(func.lower(Pile.name), Pile.id)))
 
 
 def history(pile_id: UUID) -> list[Moment]:

@@ -8,13 +8,13 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from app.amount import NORMAL_95, Amount
 from app.auth.actor import Actor
 from app.extensions import db
 from app.models import Measurement, Site, SiteMember, Survey, Toe
-from app.queries import surveys
+from app.queries import paging, surveys
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,13 @@ class Card:
 
 def visible(actor: Actor) -> list[Site]:
     """Sites in the order of their names, without archived ones."""
-    query = select(Site).where(
-        Site.organisation_id == actor.organisation_id, Site.archived_at.is_(None)
-    )
-    if not actor.user.is_admin:
-        query = query.join(SiteMember).where(SiteMember.user_id == actor.user.id)
-    if actor.token is not None and actor.token.sites:
-        query = query.where(Site.id.in_(actor.token.sites))
-    return list(db.session.scalars(query.order_by(Site.name)))
+    return list(db.session.scalars(_visible(actor).order_by(Site.name)))
+
+
+def page(actor: Actor, last: UUID | None, limit: int) -> list[Site]:
+    """Visible sites after one that is known."""
+    one_page = paging.page(_visible(actor), (Site.name,), Site.id, last, limit)
+    return list(db.session.scalars(one_page))
 
 
 def cards(actor: Actor) -> list[Card]:
@@ -70,6 +69,17 @@ def is_due(weekday: int | None, newest: date | None, today: date) -> bool:
         return False
     last_due = today - timedelta(days=(today.weekday() - weekday) % 7)
     return newest is None or newest <= last_due - timedelta(days=7)
+
+
+def _visible(actor: Actor) -> Select[tuple[Site]]:
+    query = select(Site).where(
+        Site.organisation_id == actor.organisation_id, Site.archived_at.is_(None)
+    )
+    if not actor.user.is_admin:
+        query = query.join(SiteMember).where(SiteMember.user_id == actor.user.id)
+    if actor.token is not None and actor.token.sites:
+        query = query.where(Site.id.in_(actor.token.sites))
+    return query
 
 
 def _card(site: Site) -> Card:

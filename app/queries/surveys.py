@@ -11,6 +11,7 @@ from sqlalchemy import and_, func, select
 from app.errors import NotFound
 from app.extensions import db
 from app.models import Measurement, Survey, SurveyState, Toe
+from app.queries import paging
 
 _NEWEST = (Survey.flown_on.desc(), Survey.created_at.desc())
 
@@ -29,12 +30,12 @@ def get(survey_id: UUID) -> Survey:
     return survey
 
 
-def of_site(site_id: UUID) -> list[Survey]:
-    """All surveys, the newest first."""
+def page(site_id: UUID, last: UUID | None, limit: int) -> list[Survey]:
+    """Surveys, the newest first, after one that is known."""
     query = select(Survey).where(Survey.site_id == site_id)
-    return list(
-        db.session.scalars(query.order_by(Survey.flown_on.desc(), Survey.created_at.desc()))
-    )
+    order = (Survey.flown_on, Survey.created_at)
+    one_page = paging.page(query, order, Survey.id, last, limit, is_descending=True)
+    return list(db.session.scalars(one_page))
 
 
 @dataclass(frozen=True)

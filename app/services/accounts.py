@@ -285,45 +285,55 @@ def end_session(user: User, sign_in_id: UUID) -> None:
     db.session.commit()
 
 
-def set_state(actor: Actor, user_id: UUID, *, is_active: bool, is_admin: bool) -> User:
-    """Shut a person out or let them in; make them an administrator or no longer.
-
-    Raises
-    ------
-    NotFound
-        When the person is of another organisation.
-    InvalidInput
-        When it is the actor: somebody must be left to undo it.
-    """
-    user = _colleague(actor, user_id)
+def set_state(user: User, *, is_active: bool, is_admin: bool) -> User:
+    """Shut a colleague out at once, or let them in; make them an administrator or no longer."""
     if user.is_admin != is_admin:
         user.is_admin = is_admin
         audit.record(
             "person.admin", user.email, organisation_id=user.organisation_id, is_admin=is_admin
         )
     if user.is_active != is_active:
-        set_active(actor, user_id, is_active)
+        user.is_active = is_active
+        if not is_active:
+            sessions.end_all(user)
+        action = "person.activate" if is_active else "person.deactivate"
+        audit.record(action, user.email, organisation_id=user.organisation_id)
     db.session.commit()
     return user
 
 
-def set_active(actor: Actor, user_id: UUID, is_active: bool) -> None:
-    """Let a person of the organisation in again, or shut them out at once.
+def withdraw(actor: Actor, invitation_id: UUID) -> None:
+    """Make the link of an invitation useless.
 
     Raises
     ------
     NotFound
-        When the person is of another organisation.
-    InvalidInput
-        When it is the actor: somebody must be left to undo it.
+        When it was used, or is of another organisation.
     """
-    user = _colleague(actor, user_id)
-    user.is_active = is_active
-    if not is_active:
-        sessions.end_all(user)
-    action = "person.activate" if is_active else "person.deactivate"
-    audit.record(action, user.email, organisation_id=user.organisation_id)
+    row = db.session.get(Invitation, invitation_id)
+    if row is None or row.organisation_id != actor.organisation_id or row.used_at is not None:
+        raise NotFound("There is no such invitation.", "Load the list again.")
+    audit.record("person.withdraw", row.email, organisation_id=row.organisation_id)
+    db.session.delete(row)
     db.session.commit()
+
+
+def colleague(actor: Actor, user_id: UUID) -> User:
+    """Another person of the actor's organisation.
+
+    Raises
+    ------
+    NotFound
+        When the person is of another one.
+    InvalidInput
+        When it is the actor: somebody must be left to undo what is changed.
+    """
+    user = db.session.get(User, user_id)
+    if user is None or user.organisation_id != actor.organisation_id:
+        raise NotFound("There is no such person here.", "Load the page again.")
+    if user.id == actor.user.id:
+        raise InvalidInput("This is yourself.", "Ask another administrator.")
+    return user
 
 
 def _checked(email: str) -> str:
@@ -337,15 +347,6 @@ def _invite_by_mail(invitation: Invitation) -> str:
     link = mail.public_link("sign_in.welcome", secret=invite(invitation))
     mail.send_link(invitation.email, "You are invited to Cairn", link)
     return link
-
-
-def _colleague(actor: Actor, user_id: UUID) -> User:
-    user = db.session.get(User, user_id)
-    if user is None or user.organisation_id != actor.organisation_id:
-        raise NotFound("There is no such person here.", "Load the page again.")
-    if user.id == actor.user.id:
-        raise InvalidInput("This is yourself.", "Ask another administrator.")
-    return user
 
 
 def _join(invitation: Invitation, name: str, password_hash: str) -> User:

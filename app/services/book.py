@@ -110,6 +110,8 @@ def _save(site: Site, entries: list[BookEntry]) -> Imported:
 
 
 def _text(content: bytes) -> str:
+    if b"\0" in content:
+        raise InvalidInput("The file is no CSV text.", "Save the sheet as CSV in UTF-8.", "file")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -51,7 +51,7 @@ def measured(app, site, client_of):
 
 
 def get(client, site, format, day=SECOND):
-    answer = client.get(f"/sites/{site.id}/inventory.{format}?on={day}")
+    answer = client.get(f"/api/v1/sites/{site.id}/inventory.{format}?on={day}")
     assert answer.status_code == 200, answer.text
     return answer.data
 
@@ -123,7 +123,7 @@ def test_units_of_the_site_are_used(client_of, measured):
 
 def test_products_come_as_a_zip(client_of, measured):
     survey = db.session.scalar(sa.select(Toe.survey_id))
-    content = client_of("viewer").get(f"/surveys/{survey}/products.zip").data
+    content = client_of("viewer").get(f"/api/v1/surveys/{survey}/products.zip").data
     names = zipfile.ZipFile(io.BytesIO(content)).namelist()
     assert "dsm.tif" in names
     assert zipfile.ZipFile(io.BytesIO(content)).testzip() is None

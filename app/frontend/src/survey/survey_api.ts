@@ -42,8 +42,15 @@ export class SurveyApi {
     return { "X-CSRF-Token": this.csrf };
   }
 
-  files(): Promise<SurveyFile[]> {
-    return this.read(`/surveys/${this.survey}/photos`);
+  async files(): Promise<SurveyFile[]> {
+    const found: SurveyFile[] = [];
+    let next: string | null = `/surveys/${this.survey}/photos?limit=1000`;
+    while (next) {
+      const page: { items: SurveyFile[]; next: string | null } = await this.read(next);
+      found.push(...page.items);
+      next = page.next && page.next.replace(this.root, "");
+    }
+    return found;
   }
 
   async verdict(): Promise<Verdict> {
