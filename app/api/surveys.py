@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -55,6 +55,7 @@ class SurveyShape(SurveySummary):
     cameras_url: str | None
     tiles_url: str | None
     can_edit: bool
+    proposals_found_at: datetime | None
     previous_id: UUID | None
     volume_unit: str
     mass_unit: str
@@ -132,6 +133,7 @@ def show(survey_id: UUID) -> SurveyShape:
         state=survey.state,
         site_id=site.id,
         can_edit=policy.current_role() >= Role.SURVEYOR,
+        proposals_found_at=survey.proposals.get("found_at"),
         previous_id=None if before is None else before.id,
         volume_unit=site.volume_unit,
         mass_unit=site.mass_unit,

@@ -24,6 +24,8 @@ export interface Survey {
   cameras_url: string | null;
   tiles_url: string | null;
   can_edit: boolean;
+  /** When a program looked for piles last. */
+  proposals_found_at: string | null;
   previous_id: string | null;
   volume_unit: string;
   mass_unit: string;
@@ -93,17 +95,26 @@ export interface SavedToe {
   drawn_by: string;
   drawn_at: string;
   is_confirmed: boolean;
+  /** How it came over from the survey before; null where somebody drew it. */
+  carried: { change: Change; confidence: number; reasons: string[] } | null;
   /** Version of the toe, where the list tells it. */
   etag?: string;
 }
 
+/** What became of a pile since the survey before. */
+export type Change = "unchanged" | "moved" | "grown" | "shrunk" | "split" | "merged" | "regrouped" | "new";
+
 export interface Proposal {
+  number: number;
   toe: Toe;
   confidence: number;
   reasons: string[];
   pile_id: string | null;
-  change: string;
-  name?: string;
+  name: string;
+  material_id: string | null;
+  change: Change;
+  /** Names of the piles of the survey before that it is made of. */
+  was: string[];
 }
 
 export interface Material {
@@ -175,6 +186,19 @@ export class Api {
 
   proposals(survey: string): Promise<Proposal[]> {
     return this.list(`/surveys/${survey}/proposals`);
+  }
+
+  /** Have a program look for piles; it takes a moment. */
+  async lookForPiles(survey: string): Promise<void> {
+    await this.send(`/surveys/${survey}/proposals`, { method: "POST", headers: this.headers({}) });
+  }
+
+  async leaveOut(survey: string, proposal: number): Promise<void> {
+    await this.send(`/surveys/${survey}/proposals/${proposal}`, { method: "DELETE", headers: this.headers({}) });
+  }
+
+  confirm(toe: string): Promise<SavedToe> {
+    return this.write("POST", `/toes/${toe}/confirm`, {});
   }
 
   materials(site: string): Promise<Material[]> {

@@ -2,12 +2,13 @@
 
 import { Map as Plan, Marker, type StyleSpecification, ScaleControl, setWorkerUrl } from "maplibre-gl";
 import workerAddress from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
-import { type Api, type Proposal, type SavedToe, type Survey, type Toe, wordsOf } from "../lib/api";
+import { type Api, type SavedToe, type Survey, type Toe, wordsOf } from "../lib/api";
 import { Divider } from "../lib/divider";
 import { h, iconLink } from "../lib/dom";
 import { day, volume } from "../lib/format";
 import { PileList } from "../viewer/pile_list";
 import { checkbox, menu, radios, toolbar } from "../viewer/toolbar";
+import { loadPiles, Waiting } from "../viewer/waiting";
 import { boundsOf, lonLat } from "./place";
 import { baseStyle, type Picture, toeFeatures, withSurvey, withToes } from "./styles";
 
@@ -24,11 +25,11 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   const modelHref = root.dataset["modelHref"] ?? "";
   const go = (query: string): void => location.assign(`${modelHref}?${query}`);
 
-  let toes: SavedToe[] = [];
-  let proposals: Proposal[] = [];
+  let toes: readonly SavedToe[] = [];
   let picture: Picture = "orthomosaic";
+  const waiting = new Waiting(api, survey, () => load(), say);
   const style = (): StyleSpecification =>
-    withToes(withSurvey(base, survey, picture), toeFeatures(survey, toes, proposals));
+    withToes(withSurvey(base, survey, picture), toeFeatures(survey, toes, waiting.items));
   const plan = makePlan(stage, survey, style(), "Map of the survey");
   plan.addControl(new ScaleControl({ unit: "metric", maxWidth: 140 }), "bottom-left");
   let comparison: Comparison | null = null;
@@ -36,32 +37,33 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   stage.append(message);
   const markers: Marker[] = [];
 
-  const list = new PileList(survey, {
+  const list = new PileList(survey, waiting, {
     draw: () => go("draw"),
     open: (toe) => go(`pile=${toe.id}`),
     focus: (key) => focus(key),
-    accept: (proposal) => go(`proposal=${proposals.indexOf(proposal)}`),
-    dismiss: (proposal) => show(toes, proposals.filter((other) => other !== proposal)),
+    review: (key) => go(`review=${key ?? ""}`),
   });
   panel.append(list.element);
 
-  function focus(key: string): void {
-    const toe = key.startsWith("proposal-") ? proposals[Number(key.slice(9))]?.toe : toes.find((other) => other.id === key)?.toe;
-    if (toe) plan.fitBounds(boundsOf(survey, toe), { padding: 120, maxZoom: 22 });
+  function say(words: string): void {
+    message.textContent = words;
+    message.hidden = !words;
   }
 
-  function show(newToes: SavedToe[], newProposals: Proposal[]): void {
-    [toes, proposals] = [newToes, newProposals];
-    list.show(toes, proposals);
-    plan.setStyle(style(), { diff: true });
-    markers.splice(0).forEach((marker) => marker.remove());
-    markers.push(...toes.map((toe) => pileMarker(survey, toe, () => focus(toe.id)).addTo(plan)));
+  function focus(key: string): void {
+    const toe = [...waiting.items, ...toes.map((saved) => ({ key: saved.id, toe: saved.toe }))].find((other) => other.key === key)?.toe;
+    if (toe) plan.fitBounds(boundsOf(survey, toe), { padding: 120, maxZoom: 22 });
   }
 
   async function load(): Promise<void> {
     try {
-      const [found, proposed] = await Promise.all([api.toes(id), api.proposals(id).catch(() => [])]);
-      show(found, proposed);
+      const found = await loadPiles(api, survey);
+      const items = waiting.update(found);
+      toes = found.toes.filter(({ is_confirmed }) => is_confirmed);
+      list.show(toes, items);
+      plan.setStyle(style(), { diff: true });
+      markers.splice(0).forEach((marker) => marker.remove());
+      markers.push(...toes.map((toe) => pileMarker(survey, toe, () => focus(toe.id)).addTo(plan)));
     } catch (error) {
       list.showFailure(wordsOf(error), () => void load());
     }
@@ -70,14 +72,13 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   async function compare(isOn: boolean): Promise<void> {
     comparison?.dispose();
     comparison = null;
-    message.hidden = true;
+    say("");
     if (!isOn || !survey.previous_id) return;
     try {
       const previous = await api.survey(survey.previous_id);
       comparison = new Comparison(stage, plan, previous, withSurvey(base, previous, picture), day(survey.flown_on));
     } catch (error) {
-      message.textContent = `The survey before cannot be shown. ${wordsOf(error)}`;
-      message.hidden = false;
+      say(`The survey before cannot be shown. ${wordsOf(error)}`);
     }
   }
 

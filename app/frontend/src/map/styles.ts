@@ -2,7 +2,8 @@
 
 import type { FeatureCollection } from "geojson";
 import type { LayerSpecification, StyleSpecification } from "maplibre-gl";
-import type { Proposal, SavedToe, Survey, Toe } from "../lib/api";
+import type { SavedToe, Survey, Toe } from "../lib/api";
+import { type Item, TOE_COLOURS } from "../lib/review";
 import { lonLat } from "./place";
 
 export type Picture = "orthomosaic" | "hillshade" | "height";
@@ -42,17 +43,19 @@ export function withSurvey(style: StyleSpecification, survey: Survey, picture: P
   };
 }
 
-/** The style with toes over everything. */
+/** The style with toes over everything; those that wait for a review are dashed. */
 export function withToes(style: StyleSpecification, data: FeatureCollection): StyleSpecification {
-  const colour = ["match", ["get", "kind"], "confirmed", "#2fd3b5", "review", "#ffd166", "#c3a6ff"];
+  const { confirmed, ...waiting } = TOE_COLOURS;
+  const colour = ["match", ["get", "kind"], ...Object.entries(waiting).flat(), confirmed];
   const paints: LayerSpecification[] = [
     { id: "toe-casing", type: "line", source: "toes", paint: { "line-color": "#101314", "line-width": 5, "line-opacity": 0.55 } },
-    { id: "toe-line", type: "line", source: "toes", paint: { "line-color": colour as never, "line-width": 2.5 } },
+    { id: "toe-line", type: "line", source: "toes", filter: ["==", ["get", "kind"], "confirmed"], paint: { "line-color": confirmed, "line-width": 2.5 } },
+    { id: "toe-dashes", type: "line", source: "toes", filter: ["!=", ["get", "kind"], "confirmed"], paint: { "line-color": colour as never, "line-width": 3, "line-dasharray": [2.5, 1.5] } },
   ];
   return { ...style, sources: { ...style.sources, toes: { type: "geojson", data } }, layers: [...style.layers, ...paints] };
 }
 
-export function toeFeatures(survey: Survey, toes: readonly SavedToe[], proposals: readonly Proposal[]): FeatureCollection {
+export function toeFeatures(survey: Survey, toes: readonly SavedToe[], items: readonly Item[]): FeatureCollection {
   const feature = (key: string, kind: string, toe: Toe): FeatureCollection["features"][number] => ({
     type: "Feature",
     properties: { key, kind },
@@ -61,8 +64,8 @@ export function toeFeatures(survey: Survey, toes: readonly SavedToe[], proposals
   return {
     type: "FeatureCollection",
     features: [
-      ...proposals.map(({ toe }, i) => feature(`proposal-${i}`, "proposal", toe)),
-      ...toes.map((toe) => feature(toe.id, toe.is_confirmed ? "confirmed" : "review", toe.toe)),
+      ...items.map(({ key, kind, toe }) => feature(key, kind, toe)),
+      ...toes.map(({ id, toe }) => feature(id, "confirmed", toe)),
     ],
   };
 }

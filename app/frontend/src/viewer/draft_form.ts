@@ -3,7 +3,7 @@
 import type { Base, BaseMethod, Material, Survey, Volume } from "../lib/api";
 import { h, icon, iconButton } from "../lib/dom";
 import { massUnit, metres, number, decimalsFor, volume as volumeText, volumeUnit } from "../lib/format";
-import type { Draft } from "./editor";
+import type { Draft } from "./draft";
 
 export interface DraftFormEvents {
   change: () => void;

@@ -5,6 +5,7 @@ import type { Frame } from "../lib/frame";
 import { Latest } from "../lib/latest";
 import * as rings from "../lib/ring";
 import { BaseLayer, localPlane } from "./base_layer";
+import { type Draft, newDraft } from "./draft";
 import { DraftForm } from "./draft_form";
 import { toRing, toToe } from "./piles";
 import type { Scene } from "./scene";
@@ -12,25 +13,12 @@ import type { Shading } from "./shading";
 import type { Surface } from "./surface";
 import { type Shape, ToeTool } from "./toe_tool";
 
-/** What is drawn, whether it exists already or not. */
-export interface Draft {
-  id: string | null;
-  etag: string | null;
-  pile_id: string | null;
-  name: string;
-  material_id: string | null;
-  base: Base;
-  holes: Toe["coordinates"];
-}
-
 export interface EditorEvents {
   open: (draft: Draft) => void;
   close: (saved: SavedToe | null) => void;
   say: (words: string) => void;
   height: (height_m: number | null) => void;
 }
-
-const NEW: Draft = { id: null, etag: null, pile_id: null, name: "", material_id: null, base: { method: "plane" }, holes: [] };
 
 export class Editor {
   readonly form: DraftForm;
@@ -84,12 +72,12 @@ export class Editor {
 
   /** Begin a new pile. */
   create(): void {
-    this.begin({ ...NEW }, rings.EMPTY);
+    this.begin(newDraft(), rings.EMPTY);
   }
 
-  /** Open a pile, or a proposal as a new one. */
-  edit(toe: Toe, draft: Partial<Draft>): void {
-    this.begin({ ...NEW, ...draft, holes: toe.coordinates.slice(1) }, toRing(toe, this.frame));
+  /** Open a pile that is saved, or something found as a new one. */
+  edit(toe: Toe, draft: Draft): void {
+    this.begin({ ...draft, holes: toe.coordinates.slice(1) }, toRing(toe, this.frame));
   }
 
   cancel(): void {
@@ -205,7 +193,7 @@ export class Editor {
   }
 
   private async remove(): Promise<void> {
-    const { id, etag } = this.draft ?? NEW;
+    const { id, etag } = this.draft ?? newDraft();
     if (!id) return;
     await this.work("The pile was not deleted", async () => {
       await this.api.remove(id, etag);

@@ -23,6 +23,14 @@ const SECTIONS: [string, [string, string][]][] = [
     ["Ctrl+Z, Ctrl+Y", "Undo, redo"],
     ["Esc", "Deselect, then discard"],
   ]],
+  ["Review", [
+    ["R", "Go through what nobody confirmed"],
+    ["Enter", "Confirm or accept it"],
+    ["E", "Edit its line first"],
+    ["Del", "Leave it out"],
+    ["N and P", "Next, previous"],
+    ["Esc", "Back to the list"],
+  ]],
   ["Measure", [
     ["M", "Distance"],
     ["S", "Cross-section"],

@@ -5,7 +5,7 @@ import type { Scene } from "./scene";
 const PAN = 0.06;
 const TURN_RAD = 0.12;
 
-export type Action = "home" | "top" | "in" | "out" | "draw" | "distance" | "area" | "section" | "help";
+export type Action = "home" | "top" | "in" | "out" | "draw" | "distance" | "area" | "section" | "review" | "help";
 
 export function listenToKeys(scene: Scene, actions: Record<Action, () => void>): void {
   const keys: Record<string, () => void> = {
@@ -18,6 +18,7 @@ export function listenToKeys(scene: Scene, actions: Record<Action, () => void>):
     m: actions.distance,
     a: actions.area,
     s: actions.section,
+    r: actions.review,
     "?": actions.help,
   };
   const arrows: Record<string, [number, number]> = {

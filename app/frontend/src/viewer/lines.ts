@@ -8,6 +8,7 @@ import type { Local } from "../lib/frame";
 import type { Scene } from "./scene";
 
 const HIDDEN_OPACITY = 0.3;
+const DASH_M = 0.9;
 
 /**
  * A line in two passes: bright where it is in front, with an offset in depth so that it does not
@@ -22,10 +23,12 @@ export class SurfaceLine {
     private readonly scene: Scene,
     colour: string,
     width_px: number,
+    private readonly isDashed = false,
   ) {
-    const front = new LineMaterial({ linewidth: width_px, polygonOffset: true, polygonOffsetFactor: -8, polygonOffsetUnits: -16 });
-    const behind = new LineMaterial({ linewidth: width_px, transparent: true, opacity: HIDDEN_OPACITY, depthTest: false, depthWrite: false });
-    const casing = new LineMaterial({ linewidth: width_px + 2.5, transparent: true, opacity: 0.55, color: 0x101314, polygonOffset: true, polygonOffsetFactor: -7, polygonOffsetUnits: -12, depthWrite: false });
+    const dashes = { dashed: isDashed, dashSize: DASH_M, gapSize: 0.7 * DASH_M };
+    const front = new LineMaterial({ ...dashes, linewidth: width_px, polygonOffset: true, polygonOffsetFactor: -8, polygonOffsetUnits: -16 });
+    const behind = new LineMaterial({ ...dashes, linewidth: width_px, transparent: true, opacity: HIDDEN_OPACITY, depthTest: false, depthWrite: false });
+    const casing = new LineMaterial({ ...dashes, linewidth: width_px + 2.5, transparent: true, opacity: 0.55, color: 0x101314, polygonOffset: true, polygonOffsetFactor: -7, polygonOffsetUnits: -12, depthWrite: false });
     this.materials = [casing, behind, front];
     this.paint(colour);
     scene.graph.add(this.group);
@@ -46,6 +49,7 @@ export class SurfaceLine {
         const line = new Line2(geometry, material);
         line.renderOrder = 10 + i;
         line.frustumCulled = false;
+        if (this.isDashed) line.computeLineDistances();
         return line;
       });
       this.group.add(...this.lines);

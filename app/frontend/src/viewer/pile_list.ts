@@ -1,15 +1,18 @@
-/** The panel of a survey: its piles, what they add up to, and the toes that are proposed. */
+/** The panel of a survey: its piles, what they add up to, and what waits for a review. */
 
-import type { Proposal, SavedToe, Survey } from "../lib/api";
+import type { SavedToe, Survey } from "../lib/api";
 import { h, icon, iconButton } from "../lib/dom";
 import { day, number, volume, volumeUnit } from "../lib/format";
+import type { Item } from "../lib/review";
+import { CHANGES } from "./review";
+import type { Waiting } from "./waiting";
 
 export interface PileListEvents {
   draw: () => void;
   open: (toe: SavedToe) => void;
-  focus: (id: string) => void;
-  accept: (proposal: Proposal) => void;
-  dismiss: (proposal: Proposal) => void;
+  focus: (key: string) => void;
+  /** Go through what waits, from an item or from the first one on. */
+  review: (key: string | null) => void;
 }
 
 export class PileList {
@@ -18,13 +21,16 @@ export class PileList {
 
   constructor(
     private readonly survey: Survey,
+    private readonly waiting: Waiting,
     private readonly events: PileListEvents,
   ) {
     const draw = h("button", { type: "button", class: "button primary wide", onclick: events.draw }, icon("draw"), "Draw a pile");
+    const look = button("Find piles", "", () => waiting.look(), "Looking…");
+    look.title = "Have a program look for piles, and carry over those of the survey before";
     this.element = h("div", { class: "pile-list" },
       h("header", { class: "panel-header" }, h("div", {}, h("h2", { class: "panel-title" }, "Piles"), h("p", { class: "muted" }, `${survey.name}, ${day(survey.flown_on)}`))),
       this.body,
-      survey.can_edit && h("footer", { class: "panel-footer" }, draw),
+      survey.can_edit && h("footer", { class: "panel-footer" }, look, draw),
     );
     this.showLoading();
   }
@@ -41,14 +47,26 @@ export class PileList {
     );
   }
 
-  show(toes: readonly SavedToe[], proposals: readonly Proposal[]): void {
-    const parts: (HTMLElement | null)[] = [
-      toes.length ? this.total(toes) : this.empty(proposals.length),
-      toes.length ? h("ul", { class: "rows", "aria-label": "Piles" }, ...toes.map((toe) => this.row(toe))) : null,
-      proposals.length ? h("h3", { class: "section" }, `Proposed toes (${proposals.length})`) : null,
-      proposals.length ? h("ul", { class: "rows" }, ...proposals.map((proposal, i) => this.proposal(proposal, i))) : null,
-    ];
-    this.body.replaceChildren(...parts.filter((part) => part !== null));
+  show(toes: readonly SavedToe[], items: readonly Item[]): void {
+    const counted = toes.filter(({ is_confirmed }) => is_confirmed);
+    const open = items.filter(({ kind }) => kind !== "gone").length;
+    this.body.replaceChildren(
+      ...(open ? [this.callToReview(open)] : []),
+      counted.length ? this.total(counted) : this.empty(open),
+      ...(counted.length ? [h("ul", { class: "rows", "aria-label": "Piles" }, ...counted.map((toe) => this.row(toe)))] : []),
+      ...(items.length ? [h("h3", { class: "section" }, `To review (${items.length})`), h("ul", { class: "rows", "aria-label": "To review" }, ...items.map((item) => this.item(item)))] : []),
+    );
+  }
+
+  /** That something waits, and what can be done with all of it. */
+  private callToReview(count: number): HTMLElement {
+    const isOne = count === 1;
+    const words = `${count} ${isOne ? "pile waits" : "piles wait"} for a review and ${isOne ? "is" : "are"} not counted.`;
+    return h("div", { class: "waiting" }, h("p", {}, words),
+      this.survey.can_edit && h("div", { class: "waiting-actions" },
+        h("button", { type: "button", class: "button primary", onclick: () => this.events.review(null) }, "Review (R)"),
+        button("Accept all", "quiet", () => this.waiting.acceptAll(), "Accepting…"),
+        button("Leave out all", "quiet", () => this.waiting.leaveOutAll(), "Leaving out…")));
   }
 
   private total(toes: readonly SavedToe[]): HTMLElement {
@@ -57,33 +75,44 @@ export class PileList {
     return h("p", { class: "total" }, h("span", {}, `${toes.length} ${toes.length === 1 ? "pile" : "piles"}`), h("strong", {}, `${number(sum / factor)} ${name}`));
   }
 
-  private empty(proposals: number): HTMLElement {
+  private empty(waiting: number): HTMLElement {
     const words = !this.survey.can_edit
       ? "Nobody has drawn a pile in this survey yet."
-      : proposals
-        ? "Accept a proposed toe below, or draw a pile along its foot."
-        : "Choose “Draw a pile” and click along the foot of a pile on the model; its volume appears at once.";
-    return h("div", { class: "empty" }, icon("draw"), h("h3", {}, "No piles yet"), h("p", {}, words));
+      : waiting
+        ? "Review what waits, or draw a pile along its foot."
+        : "Choose “Draw a pile” and click along the foot of a pile on the model; its volume appears at once. Or have a program find the piles for you to accept.";
+    return h("div", { class: "empty" }, icon("draw"), h("h3", {}, waiting ? "No pile counts yet" : "No piles yet"), h("p", {}, words));
   }
 
   private row(toe: SavedToe): HTMLElement {
     const amount = toe.volume ? volume(toe.volume.net_m3, toe.volume.net_u95_m3, this.survey) : "not measured";
     return h("li", { class: "row" },
       h("button", { type: "button", class: "row-main", onclick: () => this.events.focus(toe.id), title: `Drawn by ${toe.drawn_by}, ${day(toe.drawn_at)}` },
-        h("span", { class: "row-name" }, toe.name, !toe.is_confirmed && h("span", { class: "badge warn" }, "to review")),
+        h("span", { class: "row-name" }, toe.name),
         h("span", { class: "row-value" }, amount)),
       this.survey.can_edit && iconButton("edit", `Edit ${toe.name}`, () => this.events.open(toe)),
     );
   }
 
-  private proposal(proposal: Proposal, index: number): HTMLElement {
-    const name = proposal.name ?? `Proposal ${index + 1}`;
+  private item(item: Item): HTMLElement {
+    const words = item.confidence === null ? "nothing is left of it" : `confidence ${number(100 * item.confidence)} %`;
+    const onclick = (): void => (this.survey.can_edit ? this.events.review(item.key) : this.events.focus(item.key));
     return h("li", { class: "row" },
-      h("button", { type: "button", class: "row-main", title: proposal.reasons.join("; "), onclick: () => this.events.focus(`proposal-${index}`) },
-        h("span", { class: "row-name" }, name, h("span", { class: "badge" }, proposal.change)),
-        h("span", { class: "row-value muted" }, `confidence ${number(100 * proposal.confidence)} %`)),
-      this.survey.can_edit && iconButton("check", `Accept ${name}`, () => this.events.accept(proposal)),
-      this.survey.can_edit && iconButton("close", `Leave out ${name}`, () => this.events.dismiss(proposal)),
-    );
+      h("button", { type: "button", class: "row-main", title: item.reasons.join("; "), onclick },
+        h("span", { class: "row-name" }, item.name, h("span", { class: "badge" }, CHANGES[item.change])),
+        h("span", { class: "row-value muted" }, words)));
   }
+}
+
+/** A button for what takes a moment; until it is done it says so. */
+function button(words: string, kind: string, action: () => Promise<void>, busy: string): HTMLButtonElement {
+  const element: HTMLButtonElement = h("button", {
+    type: "button",
+    class: `button ${kind}`,
+    onclick: () => {
+      [element.disabled, element.textContent] = [true, busy];
+      void action().finally(() => ([element.disabled, element.textContent] = [false, words]));
+    },
+  }, words);
+  return element;
 }

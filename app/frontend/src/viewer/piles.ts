@@ -1,20 +1,18 @@
 /** The piles of a survey on its model: toe lines with labels. */
 
 import { Vector3 } from "three";
-import type { Proposal, SavedToe, Survey, Toe } from "../lib/api";
+import type { SavedToe, Survey, Toe } from "../lib/api";
 import { h } from "../lib/dom";
 import { drape } from "../lib/drape";
-import { volume } from "../lib/format";
+import { number, volume as volumeText } from "../lib/format";
 import type { Frame, Local } from "../lib/frame";
+import { type Item, TOE_COLOURS } from "../lib/review";
 import { middle, type Ring } from "../lib/ring";
 import type { Labels } from "./labels";
 import { SurfaceLine } from "./lines";
 import type { Scene } from "./scene";
 import type { Surface } from "./surface";
 
-const CONFIRMED = "#2fd3b5";
-const TO_REVIEW = "#ffd166";
-const PROPOSED = "#c3a6ff";
 const STEP_M = 0.5;
 const LIFT_M = 0.04;
 
@@ -40,13 +38,20 @@ export class PileLayer {
     private readonly frame: Frame,
     private readonly labels: Labels,
     private readonly survey: Survey,
-    private readonly onOpen: (toe: SavedToe) => void,
+    private readonly events: { open: (toe: SavedToe) => void; review: (item: Item) => void },
   ) {}
 
-  show(toes: readonly SavedToe[], proposals: readonly Proposal[]): void {
+  /** Show the piles that count, and dashed those that somebody has to review first. */
+  show(toes: readonly SavedToe[], items: readonly Item[]): void {
     this.clear();
-    for (const toe of toes) this.add(toe.id, toe.toe, toe.is_confirmed ? CONFIRMED : TO_REVIEW, this.label(toe));
-    proposals.forEach(({ toe }, i) => this.add(`proposal-${i}`, toe, PROPOSED, null));
+    for (const toe of toes.filter(({ is_confirmed }) => is_confirmed)) {
+      this.add(toe.id, toe.toe, TOE_COLOURS.confirmed, false, this.label(toe.name, this.amount(toe), () => this.events.open(toe)));
+    }
+    for (const item of items) {
+      const words = item.confidence === null ? "gone" : `to review, ${number(100 * item.confidence)} % sure`;
+      const label = this.label(item.name, words, () => this.events.review(item));
+      this.add(item.key, item.toe, TOE_COLOURS[item.kind], true, label);
+    }
     this.hide(this.hidden);
   }
 
@@ -81,23 +86,21 @@ export class PileLayer {
     this.shown.clear();
   }
 
-  private add(key: string, toe: Toe, colour: string, label: HTMLElement | null): void {
+  private add(key: string, toe: Toe, colour: string, isDashed: boolean, label: HTMLElement): void {
     const ring = toRing(toe, this.frame);
-    const line = new SurfaceLine(this.scene, colour, 2.5);
+    const line = new SurfaceLine(this.scene, colour, isDashed ? 3 : 2.5, isDashed);
     line.draw(drape(ring.vertices, this.surface.heightAt, true, STEP_M, LIFT_M));
     this.shown.set(key, { ring, line });
     const [x, y, z] = middle(ring.vertices);
-    if (label) this.labels.set(key, [x, y, Math.max(z, this.surface.heightAt(x, y) ?? z)], label);
+    this.labels.set(key, [x, y, Math.max(z, this.surface.heightAt(x, y) ?? z)], label);
   }
 
-  private label(toe: SavedToe): HTMLElement {
-    const amount = toe.volume ? volume(toe.volume.net_m3, toe.volume.net_u95_m3, this.survey) : "not measured";
-    return h(
-      "button",
-      { type: "button", class: "pile-label", tabindex: "-1", onclick: () => this.onOpen(toe) },
-      h("strong", {}, toe.name),
-      h("span", {}, amount),
-    );
+  private amount({ volume }: SavedToe): string {
+    return volume ? volumeText(volume.net_m3, volume.net_u95_m3, this.survey) : "not measured";
+  }
+
+  private label(name: string, words: string, onclick: () => void): HTMLElement {
+    return h("button", { type: "button", class: "pile-label", tabindex: "-1", onclick }, h("strong", {}, name), h("span", {}, words));
   }
 }
 

@@ -1,10 +1,11 @@
 /** Everything of the page put together: what each part does is in its own file. */
 
 import { Vector3 } from "three";
-import { type Api, type Proposal, type SavedToe, wordsOf } from "../lib/api";
+import { type Api, type SavedToe, wordsOf } from "../lib/api";
 import { h, iconLink } from "../lib/dom";
 import { MapFrame, ModelFrame } from "../lib/frame";
 import { Projection } from "../lib/projection";
+import { draftOf, draftOfSaved } from "./draft";
 import { Editor } from "./editor";
 import { Grounds } from "./grounds";
 import { helpDialog } from "./help";
@@ -16,9 +17,11 @@ import { Measure } from "./measure";
 import { Decoder } from "./draco";
 import { PileLayer } from "./piles";
 import { PileList } from "./pile_list";
+import { Review } from "./review";
 import { Scene } from "./scene";
 import { HEIGHT_RAMP, Shading } from "./shading";
 import { toolbar } from "./toolbar";
+import { loadPiles, Waiting } from "./waiting";
 
 const IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
 
@@ -27,8 +30,10 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   const stage = h("div", { class: "stage" });
   const panel = h("aside", { class: "panel", "aria-label": "Piles" });
   const decoder = new Decoder();
-  const loadingPiles = loadPiles(api, id);
   const survey = await api.survey(id);
+  const loadingPiles = loadPiles(api, survey);
+  // Its failure is told where it is waited for, which is later.
+  loadingPiles.catch(() => undefined);
   const [earth, materials] = await Promise.all([
     rootTransform(survey.model_url),
     api.materials(survey.site_id).catch(() => []),
@@ -46,16 +51,16 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   stage.append(labels.element, hud.element);
   scene.frameAll(grounds.extent());
 
-  const layer = new PileLayer(scene, grounds, frame, labels, survey, (toe) => openToe(toe));
+  const layer = new PileLayer(scene, grounds, frame, labels, survey, { open: (toe) => openToe(toe), review: ({ key }) => startReview(key) });
   const editor = new Editor(scene, grounds, frame, api, survey, shading, {
     open: (draft) => {
       measure.leave();
-      layer.hide(draft.id);
-      list.element.hidden = true;
+      layer.hide(draft.key);
+      list.element.hidden = review.element.hidden = true;
       canvas.focus({ preventScroll: true });
     },
     close: () => {
-      list.element.hidden = false;
+      showPanel();
       editor.form.element.hidden = true;
       layer.hide(null);
       looks.restore();
@@ -66,53 +71,65 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   }, materials);
   const measure = new Measure({ scene, surface: grounds, frame, labels, api, survey, stage, say: (words) => hud.say(words) });
   const looks = new Looks({ stage, scene, shading, decoder, api, survey, frame, grounds, hud });
-  const list = new PileList(survey, {
+  const waiting = new Waiting(api, survey, () => load(), (words) => hud.say(words));
+  const list = new PileList(survey, waiting, {
     draw: () => draw(),
     open: (toe) => openToe(toe),
     focus: (key) => layer.focus(key),
-    accept: (proposal) => accept(proposal),
-    dismiss: (proposal) => show(toes, proposals.filter((other) => other !== proposal)),
+    review: startReview,
   });
-  panel.append(list.element, editor.form.element);
+  const review = new Review(api, survey, {
+    show: (item) => layer.focus(item.key),
+    accept: (item) => waiting.accept(item),
+    edit: (item) => editor.edit(item.toe, draftOf(item)),
+    leaveOut: (item) => waiting.leaveOut(item),
+    close: () => showPanel(),
+  });
+  panel.append(list.element, review.element, editor.form.element);
   const help = helpDialog();
-  let toes: SavedToe[] = [];
-  let proposals: Proposal[] = [];
+  let toes: readonly SavedToe[] = [];
 
   function draw(): void {
     if (survey.can_edit && !editor.isOpen) editor.create();
   }
 
   function openToe(toe: SavedToe): void {
-    if (!survey.can_edit) return layer.focus(toe.id);
     layer.focus(toe.id);
-    editor.edit(toe.toe, { id: toe.id, etag: toe.etag ?? null, pile_id: toe.pile_id, name: toe.name, material_id: toe.material_id, base: toe.base });
+    if (survey.can_edit && !editor.isOpen) editor.edit(toe.toe, draftOfSaved(toe));
   }
 
-  function accept(proposal: Proposal): void {
-    layer.focus(`proposal-${proposals.indexOf(proposal)}`);
-    editor.edit(proposal.toe, { pile_id: proposal.pile_id, name: proposal.name ?? "" });
+  /** The list, or the review where one is going on. */
+  function showPanel(): void {
+    review.element.hidden = !review.isOpen;
+    list.element.hidden = review.isOpen;
   }
 
-  function show(newToes: SavedToe[], newProposals: Proposal[]): void {
-    [toes, proposals] = [newToes, newProposals];
-    list.show(toes, proposals);
-    layer.show(toes, proposals);
+  function startReview(key: string | null): void {
+    if (!survey.can_edit || editor.isOpen) return;
+    measure.leave();
+    if (waiting.items.length) review.open(waiting.items, key);
+    else hud.say("Nothing waits for a review.");
+    showPanel();
   }
 
-  async function load(loading = loadPiles(api, id)): Promise<void> {
+  async function load(loading = loadPiles(api, survey)): Promise<void> {
     try {
-      show(...(await loading));
+      const found = await loading;
+      toes = found.toes;
+      const items = waiting.update(found);
+      list.show(toes, items);
+      layer.show(toes, items);
+      review.update(items);
     } catch (error) {
       list.showFailure(wordsOf(error), () => void load());
     }
   }
 
-  /** What another page asks for: `?pile=ID`, `?proposal=NUMBER` or `?draw`. */
+  /** What another page asks for: `?pile=ID`, `?review`, `?review=KEY` or `?draw`. */
   function begin(query: URLSearchParams): void {
     const toe = toes.find(({ id, pile_id }) => [id, pile_id].includes(query.get("pile") ?? ""));
-    const proposal = query.has("proposal") ? proposals[Number(query.get("proposal"))] : undefined;
     if (toe) openToe(toe);
-    else if (proposal) accept(proposal);
+    else if (query.has("review")) startReview(query.get("review"));
     else if (query.has("draw")) draw();
   }
 
@@ -129,6 +146,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
     distance: run(() => measure.start("distance")),
     area: run(() => measure.start("area")),
     section: run(() => measure.start("section")),
+    review: run(() => startReview(null)),
     help: () => help.showModal(),
   };
   stage.append(help, toolbar([
@@ -168,14 +186,6 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   root.dataset["state"] = "ready";
   // For the browser tests: where a map position is on the screen.
   Object.assign(root, { project: (map: [number, number, number]) => scene.toScreen(new Vector3(...frame.toLocal(map)))?.toArray() ?? null });
-}
-
-/** Toes and proposals; without proposals one can still work. */
-function loadPiles(api: Api, id: string): Promise<[SavedToe[], Proposal[]]> {
-  const loading = Promise.all([api.toes(id), api.proposals(id).catch(() => [])]);
-  // Its failure is told where it is waited for, which is later.
-  loading.catch(() => undefined);
-  return loading;
 }
 
 /** Root transform of a tileset, column by column; null for a survey without a model. */
