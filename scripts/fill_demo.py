@@ -27,6 +27,7 @@ from app.extensions import db
 from app.models import Photo, Run, RunState, Site, Survey, User
 from app.outline import Base
 from app.queries import materials as material_queries
+from app.queries import surveys as survey_queries
 from app.queries import toes as toe_queries
 from app.services import (
     accounts,
@@ -45,6 +46,7 @@ from scripts.run import ROOT
 EMAIL, PASSWORD = "demo@cairn.example", "gravel by the tonne"
 _FLIGHTS = ROOT / "build" / "demo_flights"
 _WEEKS = 2
+_CARRY_S = 120.0
 # Colour, bulk density as it lies in t/m³, its 1 sigma at a site that weighs now and then, EUR/t.
 _MATERIALS = {
     "Gravel": ("#7d8a96", 1.65, 0.04, 14.0),
@@ -105,6 +107,7 @@ def _week(site: Site, week: int, day: date) -> None:
         _take_photos(survey, flight)
         runs.start(survey, Choice("standard"))
     if _wait(survey.id, name) == RunState.DONE:
+        _wait_for_carried(survey)
         _draw(survey, _flight(week) / "piles.geojson")
 
 
@@ -142,20 +145,31 @@ def _wait(survey_id: UUID, name: str) -> str:
         time.sleep(1.0)
 
 
+def _wait_for_carried(survey: Survey) -> None:
+    """Let the worker carry over the piles of the survey before, which it does by itself."""
+    until = time.monotonic() + _CARRY_S
+    while survey_queries.previous(survey) and not toe_queries.of_survey(survey.id):
+        db.session.rollback()
+        if time.monotonic() > until:
+            break
+        time.sleep(1.0)
+
+
 def _draw(survey: Survey, piles: Path) -> None:
     """Draw the piles of the simulation that are not drawn yet."""
     from volumetrics.polygons import read_toes
 
-    drawn = {toe.pile.name for toe in toe_queries.of_survey(survey.id)}
+    drawn = {toe.pile.name: toe for toe in toe_queries.of_survey(survey.id)}
     known = {material.name: material.id for material in material_queries.of_site(survey.site_id)}
     found, _ = read_toes(piles, measuring.surface(survey.id))
     for toe in found:
-        if toe.name in drawn:
+        carried = drawn.get(toe.name)
+        if carried is not None and carried.is_confirmed:
             continue
         material = known.get(_MADE_OF.get(toe.name.split()[0], ""))
         outline = snapping.drape(survey.id, toe.polygon, toe.walls)
         try:
-            toes.save(survey, toes.Draft(toe.name, None, material, outline, Base()))
+            toes.save(survey, toes.Draft(toe.name, None, material, outline, Base()), carried)
         except AppError as error:
             print(f"  {toe.name}: {error}")
 
