@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from volumetrics.base_surface import Average, BaseMethod, BaseSurface, Fixed, Plane
+from volumetrics.base_surface import BaseMethod, BaseSurface, Plane
 from volumetrics.budget import Accuracy
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.grid import Array, Grid, area_fraction
+from volumetrics.level_base import Average, Fixed
 from volumetrics.noise import PERFECT, DsmNoise, NoiseComponent
 from volumetrics.relative_noise import Patch, RelativeNoise, fit_relative_noise
 from volumetrics.synthetic import draw_noise, draw_toe, random_pile

@@ -22,11 +22,12 @@ import rasterio.features
 import shapely
 from rasterio.transform import Affine
 
-from volumetrics.base_surface import Average, Fixed, Plane
+from volumetrics.base_surface import Plane
 from volumetrics.budget import Accuracy
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.grid import Grid
+from volumetrics.level_base import Average, Fixed
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.site import measure_site
 from volumetrics.survey import open_survey

@@ -20,8 +20,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from volumetrics.base_surface import BaseSurface, check_any, level_base, thin
+from volumetrics.base_surface import BaseSurface, thin
 from volumetrics.grid import Array, Grid
+from volumetrics.level_base import check_any, level_base
 from volumetrics.noise import DsmNoise
 from volumetrics.toe import ToeSamples
 

@@ -79,10 +79,9 @@ def _coverage(grid: Grid, toe: Toe, fraction: Array, min_coverage: float) -> flo
         )
     seen = float(fraction[np.isfinite(grid.elevation_m)].sum()) / cells
     if seen < min_coverage:
-        outside = max(0.0, 1.0 - float(fraction.sum()) / cells)
         raise CoverageError(
-            f"{toe.name}: only {seen:.1%} of the pile was seen ({outside:.1%} lies outside the "
-            f"survey); {min_coverage:.0%} is needed.",
+            f"{toe.name}: only {seen:.1%} of the pile was seen, the rest is a hole or lies outside "
+            f"the survey; {min_coverage:.0%} is needed.",
             "Fly the pile again, or draw the toe around the part that the survey shows.",
         )
     return min(seen, 1.0)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from volumetrics.base_surface import Average, BaseMethod, Plane
+from volumetrics.base_surface import BaseMethod, Plane
 from volumetrics.errors import BaseError
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.footprint import Footprint
+from volumetrics.level_base import Average
 from volumetrics.noise import DsmNoise
 
 # Those that aim at the ground itself, and those that bound it by definition.

@@ -25,10 +25,11 @@ import numpy as np
 import pyproj
 import shapely
 
+from volumetrics.crs import parse_crs
 from volumetrics.density import material_of
 from volumetrics.errors import InputError, ToeError
 from volumetrics.grid import Array
-from volumetrics.survey import Survey, parse_crs
+from volumetrics.survey import Survey
 from volumetrics.toe import Toe, clean, wall_lines
 
 

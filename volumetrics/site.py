@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from volumetrics.base_surface import BaseMethod
 from volumetrics.budget import Accuracy
 from volumetrics.density import Tonnes, total_tonnes
-from volumetrics.errors import ToeError, VolumetricsError
+from volumetrics.errors import InputError, ToeError, VolumetricsError
 from volumetrics.footprint import Footprint, footprint
 from volumetrics.grid import Grid, area_fraction
 from volumetrics.method_spread import net_by_method, spread_m3
@@ -176,11 +176,36 @@ def cutter(
     min_coverage: float = MIN_COVERAGE,
     excluded: Sequence[shapely.Geometry] = (),
 ) -> Cutter:
-    """What cuts the piles of these toes out of the survey, all alike."""
+    """What cuts the piles of these toes out of the survey, all alike.
+
+    Raises
+    ------
+    InputError
+        As `check_settings`.
+    """
+    check_settings(toe_sigma_m, min_coverage)
     piles = shapely.STRtree([toe.polygon for toe in toes])
     relative = _relative_noise(survey, toes, piles)
     tree = shapely.STRtree(list(excluded))
     return Cutter(survey, piles, relative, toe_sigma_m, min_coverage, tree)
+
+
+def check_settings(toe_sigma_m: float, min_coverage: float) -> None:
+    """Refuse impossible settings before anything is measured.
+
+    Raises
+    ------
+    InputError
+        When the line's sigma is negative or the least coverage is no share.
+    """
+    if not (math.isfinite(toe_sigma_m) and toe_sigma_m >= 0.0):
+        raise InputError(
+            f"A toe line of {toe_sigma_m} m (1 sigma) is impossible.", "Give at least 0."
+        )
+    if not 0.0 < min_coverage <= 1.0:
+        raise InputError(
+            f"A least coverage of {min_coverage} is impossible.", "Give a share above 0, at most 1."
+        )
 
 
 def without(grid: Grid, excluded: shapely.STRtree) -> Grid:

@@ -17,7 +17,7 @@ from volumetrics.errors import InputError, VolumetricsError
 from volumetrics.grid import Grid, area_fraction
 from volumetrics.identity import Kind, carry
 from volumetrics.noise import DsmNoise
-from volumetrics.site import cutter
+from volumetrics.site import check_settings, cutter
 from volumetrics.survey import Survey
 from volumetrics.terrain import Mask
 from volumetrics.toe import Toe
@@ -29,6 +29,8 @@ _ALIGNED_CELL_M = 0.25
 # Ground this near to a pile may be spilled material.
 _GROUND_GAP_M = 2.0
 _MARGIN_M = 3.0
+# Noise of the ground around a pile does not ask how much of the pile is seen.
+_ANY_COVERAGE = 0.01
 # Smaller spots of change outside the piles are noise.
 _LEAST_SPOT_M2 = 4.0
 
@@ -104,6 +106,7 @@ def measure_site_change(
         When the CRS or the vertical datum differ, too little ground is common to both, or the
         surveys lie too far apart to be aligned.
     """
+    check_settings(toe_sigma_m, min_coverage)
     _check_same(earlier, later)
     noises = [_noise(survey, toes, toe_sigma_m) for survey in (earlier, later)]
     before, after = _overviews(earlier, later)
@@ -144,7 +147,7 @@ def _noise(survey: Survey, toes: Sequence[Toe], toe_sigma_m: float) -> DsmNoise:
     """The noise that a survey states, else that of the ground around the first pile that tells."""
     if survey.noise is not None:
         return survey.noise
-    cut = cutter(survey, toes, toe_sigma_m, 0.0)
+    cut = cutter(survey, toes, toe_sigma_m, _ANY_COVERAGE)
     reason: VolumetricsError | None = None
     for toe in toes:
         try:

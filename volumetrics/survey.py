@@ -13,19 +13,23 @@ from typing import Any
 
 import numpy as np
 import pyproj
-import rasterio
-import rasterio.errors
-from rasterio.enums import Resampling
 from rasterio.windows import Window
 
+from volumetrics.crs import check_metres, parse_crs
 from volumetrics.errors import InputError, ToeError
 from volumetrics.grid import Array, Grid
 from volumetrics.noise import DsmNoise, NoiseComponent
+from volumetrics.raster import (
+    cell_size_m,
+    check_elevations,
+    opened,
+    read_cells,
+    read_elevations,
+    read_mean_elevations,
+)
 
 # Some 60 bytes a cell are needed to measure: 2.5 GB.
 MAX_WINDOW_CELLS = 40_000_000
-# No quarry is this deep; writers that forget to name their nodata value write such numbers.
-_DEEPEST_M = -1000.0
 # Bands of dsm_quality.tif: matches in a cell, and their spread.
 _COUNT_BAND, _SPREAD_BAND = 1, 2
 
@@ -99,8 +103,7 @@ class Survey:
                 "Split the polygon, or resample the surface to larger cells.",
             )
         window = Window(left, top, right - left, bottom - top)
-        elevation = _read(self.dsm_path, 1, window)
-        elevation[~(elevation > _DEEPEST_M) | np.isinf(elevation)] = np.nan
+        elevation = read_elevations(self.dsm_path, window)
         return Grid(elevation, west + left * cell, north - top * cell, cell)
 
     def overview(self, cell_size_m: float) -> Grid:
@@ -111,15 +114,8 @@ class Survey:
         cell_size_m : float
             A whole multiple of the raster's cells is taken; each is the mean of what was seen.
         """
-        with rasterio.open(self.dsm_path) as raster:
-            every = max(1, round(cell_size_m / self.cell_size_m))
-            rows, cols = raster.height // every, raster.width // every
-            part = Window(0, 0, cols * every, rows * every)
-            values = raster.read(
-                1, window=part, out_shape=(rows, cols), masked=True, resampling=Resampling.average
-            )
-        elevation = values.astype(np.float64).filled(np.nan)
-        elevation[~(elevation > _DEEPEST_M) | np.isinf(elevation)] = np.nan
+        every = max(1, round(cell_size_m / self.cell_size_m))
+        elevation = read_mean_elevations(self.dsm_path, every)
         west, _, _, north = self.bounds_m
         return Grid(elevation, west, north, every * self.cell_size_m)
 
@@ -142,28 +138,11 @@ class Survey:
         left = round((grid.west_m - self.bounds_m[0]) / self.cell_size_m)
         top = round((self.bounds_m[3] - grid.north_m) / self.cell_size_m)
         window = Window(left, top, cols, rows)
-        count = _read(self.quality_path, _COUNT_BAND, window)
-        spread_m = _read(self.quality_path, _SPREAD_BAND, window)
+        count = read_cells(self.quality_path, _COUNT_BAND, window)
+        spread_m = read_cells(self.quality_path, _SPREAD_BAND, window)
         # A single match has no spread.
         count[~(count >= 2.0)] = np.nan
         return np.asarray(spread_m / np.sqrt(count))
-
-
-def _read(path: Path, band: int, window: Window) -> Array:
-    """Cells of a window, NaN where there are none; the window may reach over the raster's edge."""
-    values = np.full((window.height, window.width), np.nan)
-    with rasterio.open(path) as raster:
-        left, top = max(window.col_off, 0), max(window.row_off, 0)
-        right = min(window.col_off + window.width, raster.width)
-        bottom = min(window.row_off + window.height, raster.height)
-        if right > left and bottom > top:
-            part = raster.read(
-                band, window=Window(left, top, right - left, bottom - top), masked=True
-            )
-            rows = slice(top - window.row_off, bottom - window.row_off)
-            cols = slice(left - window.col_off, right - window.col_off)
-            values[rows, cols] = part.astype(np.float64).filled(np.nan)
-    return values
 
 
 def _text(bounds_m: tuple[float, float, float, float]) -> str:
@@ -184,7 +163,8 @@ def open_survey(path: Path, stated_crs: str | None = None) -> Survey:
     Raises
     ------
     InputError
-        When there is no such surface, or volumes cannot be computed in its CRS.
+        When there is no such surface, it shows no elevations in metres, or volumes cannot be
+        computed in its CRS.
     """
     dsm_path = path / "dsm.tif" if path.is_dir() else path
     if not dsm_path.is_file():
@@ -195,22 +175,18 @@ def open_survey(path: Path, stated_crs: str | None = None) -> Survey:
     folder = path if path.is_dir() else None
     facts = _json(folder / "survey.json") if folder else {}
     accuracy = _json(folder / "accuracy.json") if folder else {}
-    try:
-        with rasterio.open(dsm_path) as raster:
-            cell_size_m = _cell_size_m(raster)
-            crs, notes = _crs(raster, facts, stated_crs)
-            bounds = tuple(raster.bounds)
-            quality_path = _quality_path(raster, folder)
-    except rasterio.errors.RasterioIOError as error:
-        raise InputError(
-            f"{dsm_path} is not a raster that can be read: {error}.",
-            "Export the surface as a GeoTIFF of one band with elevations in metres.",
-        ) from error
+    with opened(dsm_path) as raster:
+        size_m = cell_size_m(raster)
+        crs, notes = _crs(raster, facts, stated_crs)
+        bounds = tuple(raster.bounds)
+        check_metres(crs, (0.5 * (bounds[0] + bounds[2]), 0.5 * (bounds[1] + bounds[3])))
+        check_elevations(raster)
+        quality_path = _quality_path(raster, folder)
     return Survey(
         dsm_path,
         crs,
         (bounds[0], bounds[1], bounds[2], bounds[3]),
-        cell_size_m,
+        size_m,
         stated_noise(accuracy),
         _number(accuracy, "scale_sigma"),
         _number(accuracy, "vertical_sigma_m"),
@@ -226,7 +202,7 @@ def _quality_path(dsm: Any, folder: Path | None) -> Path | None:
     if folder is None or not (folder / "dsm_quality.tif").is_file():
         return None
     path = folder / "dsm_quality.tif"
-    with rasterio.open(path) as raster:
+    with opened(path) as raster:
         is_same = (raster.shape, raster.transform) == (dsm.shape, dsm.transform)
         return path if is_same and raster.count >= _SPREAD_BAND else None
 
@@ -272,77 +248,14 @@ def stated_noise(accuracy: dict[str, Any]) -> DsmNoise | None:
     return DsmNoise(components, float(noise.get("dof") or math.inf), "accuracy.json")
 
 
-def _cell_size_m(raster: Any) -> float:
-    transform = raster.transform
-    if transform.b != 0.0 or transform.d != 0.0 or transform.a <= 0.0 or transform.e >= 0.0:
-        raise InputError(
-            f"The raster is rotated or not north up (transform {tuple(transform)[:6]}).",
-            "Warp it to a north-up grid first, e.g. with gdalwarp.",
-        )
-    if abs(transform.a + transform.e) > 1e-6 * transform.a:
-        raise InputError(
-            f"The raster's cells are {transform.a:g} x {-transform.e:g} and not square.",
-            "Resample it to square cells first, e.g. with gdalwarp -tr.",
-        )
-    return float(transform.a)
-
-
 def _crs(
     raster: Any, facts: dict[str, Any], stated: str | None
 ) -> tuple[pyproj.CRS, tuple[str, ...]]:
-    notes: tuple[str, ...] = ()
     if raster.crs is not None:
-        crs = pyproj.CRS.from_user_input(raster.crs.to_wkt())
-    elif stated or facts.get("epsg"):
+        return pyproj.CRS.from_user_input(raster.crs.to_wkt()), ()
+    if stated or facts.get("epsg"):
         name = stated or f"EPSG:{facts['epsg']}"
-        crs = parse_crs(name)
-        notes = (f"the raster names no CRS, taken as {name}",)
-    else:
-        raise InputError(
-            "The raster names no CRS, so its unit is unknown.",
-            "State it, e.g. --crs EPSG:32615.",
-        )
-    check_metres(crs)
-    unit = (raster.units[0] or "").strip().lower()
-    if unit not in ("", "m", "metre", "meter", "metres", "meters"):
-        raise InputError(
-            f"The raster's elevations are in {unit!r}.",
-            "Convert them to metres, e.g. with gdal_calc, and set the band's unit.",
-        )
-    return crs, notes
-
-
-def parse_crs(name: str) -> pyproj.CRS:
-    """A CRS by its name.
-
-    Raises
-    ------
-    InputError
-        When it is unknown.
-    """
-    try:
-        return pyproj.CRS.from_user_input(name)
-    except pyproj.exceptions.CRSError as error:
-        raise InputError(f"{name!r} is no known CRS.", "Use a code like EPSG:32615.") from error
-
-
-def check_metres(crs: pyproj.CRS) -> None:
-    """Refuse a CRS in which a cell's area times its elevation is not cubic metres.
-
-    Raises
-    ------
-    InputError
-        For a geographic CRS, and for one with an axis in another unit than the metre.
-    """
-    if crs.is_geographic or crs.is_geocentric:
-        raise InputError(
-            f"The surface is in {crs.name}, in degrees or without a horizontal plane.",
-            "Warp it to a projected CRS in metres first, e.g. the fitting UTM zone with gdalwarp.",
-        )
-    for axis in crs.axis_info:
-        if abs(axis.unit_conversion_factor - 1.0) > 1e-9:
-            raise InputError(
-                f"The axis {axis.name!r} of {crs.name} is in {axis.unit_name}, not in metres.",
-                "Warp the surface to a CRS in metres and convert its elevations too: horizontal "
-                "and vertical units are converted separately.",
-            )
+        return parse_crs(name), (f"the raster names no CRS, taken as {name}",)
+    raise InputError(
+        "The raster names no CRS, so its unit is unknown.", "State it, e.g. --crs EPSG:32615."
+    )

@@ -143,9 +143,10 @@ def _open(folder: Path, _changed_ns: int) -> Surface:
 
 
 def _method(base: Base) -> BaseMethod:
-    from volumetrics.base_surface import Average, Fixed, Plane
+    from volumetrics.base_surface import Plane
     from volumetrics.extreme_base import Extreme
     from volumetrics.flexible_base import Smooth, Triangulated
+    from volumetrics.level_base import Average, Fixed
     from volumetrics.surface_base import SurfaceBase
 
     plain: dict[str, BaseMethod] = {

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from volumetrics.base_surface import Fixed, Plane
+from volumetrics.base_surface import Plane
 from volumetrics.budget import Accuracy
+from volumetrics.level_base import Fixed
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.synthetic import draw_noise, draw_toe, random_pile
 from volumetrics.volume import measure

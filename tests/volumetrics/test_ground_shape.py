@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from volumetrics.base_surface import Average, Fixed, Plane
+from volumetrics.base_surface import Plane
 from volumetrics.budget import Accuracy
 from volumetrics.flexible_base import Triangulated
 from volumetrics.ground_shape import ground_relief
+from volumetrics.level_base import Average, Fixed
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.synthetic import draw_noise
 from volumetrics.toe import boundary, sample_ground

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from volumetrics.base_surface import Average, Fixed, Plane
+from volumetrics.base_surface import Plane
 from volumetrics.budget import Accuracy
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
+from volumetrics.level_base import Average, Fixed
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.synthetic import draw_noise, draw_toe, random_pile
 from volumetrics.volume import measure

@@ -168,3 +168,22 @@ def test_noise_can_be_stated_where_there_is_no_ground_to_estimate_it(
     assert float(row["net_u95_m3"]) > 0.0
     assert main([str(path), str(piles), *out, "--noise", "2 cm"]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--base", "fixed", "--elevation", "nan"], "A base at nan"),
+        (["--base", "fixed", "--elevation", "1", "--elevation-sigma", "-1"], "A base at 1.0"),
+        (["--toe-sigma", "-0.1"], "A toe line of -0.1 m"),
+        (["--min-coverage", "2"], "A least coverage of 2.0"),
+        (["--noise=-0.01:1"], "sigma -0.01 m"),
+    ],
+)
+def test_impossible_settings_are_refused_before_anything_is_written(
+    survey_folder, write_piles, toe_ring, options, said, capsys
+):
+    piles = write_piles([feature(toe_ring)])
+    assert main([str(survey_folder), str(piles), *options]) == 2
+    assert said in capsys.readouterr().err
+    assert not (survey_folder / "volumes.csv").exists()

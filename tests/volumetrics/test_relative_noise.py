@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from volumetrics.base_surface import Fixed
 from volumetrics.budget import Accuracy
 from volumetrics.grid import Grid
+from volumetrics.level_base import Fixed
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.relative_noise import Patch, RelativeNoise, fit_relative_noise
 from volumetrics.volume import measure

@@ -167,3 +167,56 @@ def test_a_quality_raster_of_other_cells_is_left_out(write_dsm, tmp_path):
     assert (
         survey.match_error_m(survey.window((500_001, 5_180_001, 500_002, 5_180_002), 0.0)) is None
     )
+
+
+def test_scaled_whole_numbers_are_read_as_what_they_mean(write_dsm, pile, tmp_path):
+    truth = pile.grid(20.0, 0.25).elevation_m
+    path = write_dsm(elevation_m=np.rint((truth - 100.0) * 100.0), dtype="int16", nodata=-32768)
+    with rasterio.open(path, "r+") as raster:
+        raster.scales, raster.offsets = (0.01,), (100.0,)
+    survey = open_survey(path)
+    grid = survey.window((500_000.0, 5_180_000.0, 500_020.0, 5_180_020.0), 0.0)
+    assert grid.elevation_m == pytest.approx(truth, abs=0.0051)
+    assert survey.overview(0.5).elevation_m.mean() == pytest.approx(truth.mean(), abs=0.0051)
+
+
+@pytest.mark.parametrize("untagged", [-3.4028234663852886e38, 1e20, np.inf])
+def test_impossible_elevations_are_holes(write_dsm, pile, untagged):
+    elevation = pile.grid(20.0, 0.25).elevation_m
+    elevation[10:12, 10:12] = untagged
+    survey = open_survey(write_dsm(elevation_m=elevation))
+    grid = survey.window((500_000.0, 5_180_000.0, 500_020.0, 5_180_020.0), 0.0)
+    assert np.isnan(grid.elevation_m).sum() == 4
+
+
+def test_pictures_are_no_surfaces(write_dsm, pile):
+    grey = pile.grid(20.0, 0.25).elevation_m
+    with pytest.raises(InputError, match="1 bands of uint8: a picture"):
+        open_survey(write_dsm(elevation_m=grey, dtype="uint8"))
+    path = write_dsm()
+    with rasterio.open(path) as raster:
+        profile = raster.profile | {"count": 3}
+    with rasterio.open(path, "w", **profile) as raster:
+        raster.write(np.stack([grey] * 3).astype(np.float32))
+    with pytest.raises(InputError, match="3 bands of float32"):
+        open_survey(path)
+
+
+def test_a_map_that_distorts_areas_is_refused(write_dsm):
+    with pytest.raises(InputError, match=r"shows areas here 1\.8\d times their size"):
+        open_survey(write_dsm(crs="EPSG:3857"))
+    # The national grid of the Netherlands, at its centre.
+    there = Affine(0.25, 0, 155_000.0, 0, -0.25, 463_000.0)
+    assert open_survey(write_dsm(crs="EPSG:28992", transform=there)).crs.to_epsg() == 28992
+
+
+def test_a_damaged_raster_is_told(write_dsm):
+    path = write_dsm(compress="deflate", blockysize=8)
+    survey = open_survey(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"dsm\.tif is not a raster that can be read"):
+        survey.window((500_000.0, 5_180_000.0, 500_020.0, 5_180_020.0), 0.0)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="not a raster that can be read"):
+        open_survey(path)

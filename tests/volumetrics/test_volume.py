@@ -21,12 +21,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.affinity import rotate
 
-from volumetrics.base_surface import Average, Fixed, Plane
+from volumetrics.base_surface import Plane
 from volumetrics.budget import Accuracy
 from volumetrics.errors import BaseError, CoverageError, InputError, ToeError
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.grid import Grid
+from volumetrics.level_base import Average, Fixed
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.synthetic import Pile
 from volumetrics.toe import Toe

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyproj
 
 from volumetrics import __version__
-from volumetrics.base_surface import Average, BaseMethod, Fixed, Plane
+from volumetrics.base_surface import BaseMethod, Plane
 from volumetrics.commands.refusals import print_refused
 from volumetrics.design import SUFFIXES, read_design
 from volumetrics.errors import InputError, VolumetricsError
@@ -22,6 +22,7 @@ from volumetrics.files.folder import KINDS, write_files
 from volumetrics.files.relief import reliefs
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.io import write_csv, write_json
+from volumetrics.level_base import Average, Fixed
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.polygons import read_exclusions, read_toes
 from volumetrics.site import Site, cutter, measure_site

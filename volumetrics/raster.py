@@ -1,0 +1,140 @@
+"""Rasters of elevations: which can be measured, and their cells.
+
+They are read in windows, never as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.errors
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.windows import Window
+
+from volumetrics.errors import InputError
+from volumetrics.grid import Array
+
+# No quarry is as deep or as high; writers that forget to name their nodata value write such
+# numbers.
+_DEEPEST_M, _HIGHEST_M = -1000.0, 9000.0
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A raster to read from.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, now or while it is open.
+    """
+    try:
+        with rasterio.open(path) as raster:
+            yield raster
+    except rasterio.errors.RasterioIOError as error:
+        why = str(error.__cause__ or error).rstrip(".")
+        raise InputError(
+            f"{path} is not a raster that can be read: {why}.",
+            "Copy or export it again, as a GeoTIFF of one band with elevations in metres.",
+        ) from error
+
+
+def cell_size_m(raster: Any) -> float:
+    """The edge length of the cells.
+
+    Raises
+    ------
+    InputError
+        When they are not square and north up.
+    """
+    transform = raster.transform
+    if transform.b != 0.0 or transform.d != 0.0 or transform.a <= 0.0 or transform.e >= 0.0:
+        raise InputError(
+            f"The raster is rotated or not north up (transform {tuple(transform)[:6]}).",
+            "Warp it to a north-up grid first, e.g. with gdalwarp.",
+        )
+    if abs(transform.a + transform.e) > 1e-6 * transform.a:
+        raise InputError(
+            f"The raster's cells are {transform.a:g} x {-transform.e:g} and not square.",
+            "Resample it to square cells first, e.g. with gdalwarp -tr.",
+        )
+    return float(transform.a)
+
+
+def check_elevations(raster: Any) -> None:
+    """Refuse a raster that shows something else than elevations in metres.
+
+    Raises
+    ------
+    InputError
+        For pictures, several bands, and other units.
+    """
+    colors = [color for color in raster.colorinterp if color != ColorInterp.alpha]
+    if len(colors) != 1 or raster.dtypes[0] in ("uint8", "int8"):
+        raise InputError(
+            f"The raster has {raster.count} bands of {raster.dtypes[0]}: a picture, or more than "
+            "elevations.",
+            "Give the surface model (DSM), one band with elevations in metres.",
+        )
+    unit = (raster.units[0] or "").strip().lower()
+    if unit not in ("", "m", "metre", "meter", "metres", "meters"):
+        raise InputError(
+            f"The raster's elevations are in {unit!r}.",
+            "Convert them to metres, e.g. with gdal_calc, and set the band's unit.",
+        )
+
+
+def read_cells(path: Path, band: int, window: Window) -> Array:
+    """Values of a window, NaN where there are none; it may reach over the raster's edge.
+
+    Raises
+    ------
+    InputError
+        When the raster is damaged.
+    """
+    values = np.full((window.height, window.width), np.nan)
+    with opened(path) as raster:
+        left, top = max(window.col_off, 0), max(window.row_off, 0)
+        right = min(window.col_off + window.width, raster.width)
+        bottom = min(window.row_off + window.height, raster.height)
+        if right > left and bottom > top:
+            part = raster.read(
+                band, window=Window(left, top, right - left, bottom - top), masked=True
+            )
+            rows = slice(top - window.row_off, bottom - window.row_off)
+            cols = slice(left - window.col_off, right - window.col_off)
+            values[rows, cols] = _scaled(raster, band, part)
+    return values
+
+
+def read_elevations(path: Path, window: Window) -> Array:
+    """Elevations in metres of a window, see `read_cells`."""
+    return _plausible(read_cells(path, 1, window))
+
+
+def read_mean_elevations(path: Path, every: int) -> Array:
+    """The whole raster, each value the mean of ``every`` times ``every`` cells."""
+    with opened(path) as raster:
+        rows, cols = raster.height // every, raster.width // every
+        whole = Window(0, 0, cols * every, rows * every)
+        values = raster.read(
+            1, window=whole, out_shape=(rows, cols), masked=True, resampling=Resampling.average
+        )
+        return _plausible(_scaled(raster, 1, values))
+
+
+def _scaled(raster: Any, band: int, stored: Any) -> Array:
+    """What the stored numbers mean: whole numbers of centimetres, say."""
+    values = stored.astype(np.float64).filled(np.nan)
+    scale, offset = raster.scales[band - 1], raster.offsets[band - 1]
+    return np.asarray(values if (scale, offset) == (1.0, 0.0) else values * scale + offset)
+
+
+def _plausible(elevation_m: Array) -> Array:
+    elevation_m[~((elevation_m > _DEEPEST_M) & (elevation_m < _HIGHEST_M))] = np.nan
+    return elevation_m
