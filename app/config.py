@@ -40,6 +40,8 @@ class Config:
     max_surface_mb : int
         Largest finished surface or point cloud.
     max_survey_photos : int
+    spread_photos : int
+        Photos from which on a survey is computed by several workers.
     proxies : int
         How many proxies of ours stand in front; only they are believed about the client's address.
     may_call_private : bool
@@ -56,6 +58,7 @@ class Config:
     max_photo_mb: int = 200
     max_surface_mb: int = 20_000
     max_survey_photos: int = 5000
+    spread_photos: int = 150
     proxies: int = 0
     may_call_private: bool = False
     has_direct_downloads: bool = False
@@ -100,6 +103,7 @@ class Config:
             max_photo_mb=_whole(environment, "MAX_PHOTO_MB", cls.max_photo_mb),
             max_surface_mb=_whole(environment, "MAX_SURFACE_MB", cls.max_surface_mb),
             max_survey_photos=_whole(environment, "MAX_SURVEY_PHOTOS", cls.max_survey_photos),
+            spread_photos=_whole(environment, "SPREAD_PHOTOS", cls.spread_photos),
             may_call_private=environment.get("WEBHOOKS_TO_PRIVATE", "") == "yes",
             has_direct_downloads=environment.get("DIRECT_DOWNLOADS", "") == "yes",
             proxies=_whole(environment, "PROXIES", cls.proxies, least=0),

@@ -16,8 +16,9 @@ from app import core
 from app.config import Config
 from app.extensions import db
 from app.models import Run, RunState
+from app.queries import photos
 from app.queries import surveys as queries
-from app.services import carrying, flights, proposing, runs, surveys
+from app.services import carrying, flights, proposing, runs, spreading, surveys
 from app.storage import FAILURES, Storage
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,13 @@ def process(run_id: str) -> None:
         run = runs.claim(UUID(run_id), f"{socket.gethostname()}:{os.getppid()}")
         if run is not None:
             _process(app, run)
+
+
+def compute(survey_id: str, plan: str, number: int) -> None:
+    """Compute a batch of shards for the worker of a run."""
+    app = _app()
+    with app.app_context():
+        spreading.compute(app.extensions["cairn_storage"], UUID(survey_id), plan, number)
 
 
 def judge(survey_id: str) -> None:
@@ -98,7 +106,8 @@ def _process(app: Flask, run: Run) -> None:
     storage: Storage = app.extensions["cairn_storage"]
     try:
         with _Pulse(app, run_id) as pulse:
-            workspace = _reconstruct(storage, survey_id, options, pulse)
+            spreader = _spreader(app, storage, survey_id)
+            workspace = _reconstruct(storage, survey_id, options, pulse, spreader)
             storage.publish(survey_id, [n for n in _PRODUCTS if (workspace / n).exists()])
     except Cancelled:
         runs.fail(run_id, {}, RunState.CANCELLED)
@@ -114,7 +123,20 @@ def _process(app: Flask, run: Run) -> None:
         storage.release(survey_id)
 
 
-def _reconstruct(storage: Storage, survey_id: UUID, options: dict[str, Any], pulse: _Pulse) -> Path:
+def _spreader(app: Flask, storage: Storage, survey_id: UUID) -> spreading.Spreader | None:
+    """What spreads the shards of a large survey; a small one is done sooner alone."""
+    config: Config = app.extensions["cairn_config"]
+    is_large = len(photos.names(survey_id, "photo")) >= config.spread_photos
+    return spreading.Spreader(storage, survey_id) if is_large else None
+
+
+def _reconstruct(
+    storage: Storage,
+    survey_id: UUID,
+    options: dict[str, Any],
+    pulse: _Pulse,
+    spreader: spreading.Spreader | None,
+) -> Path:
     """Make the survey in its workspace, and keep each stage as soon as it is finished."""
     from reconstruction.pipeline import WORK_FOLDER, reconstruct
     from reconstruction.stage import MANIFEST
@@ -135,7 +157,8 @@ def _reconstruct(storage: Storage, survey_id: UUID, options: dict[str, Any], pul
             keep(current)
             current = stage
 
-    reconstruct(request(), len(os.sched_getaffinity(0)), report, pulse.cancelled)
+    cores = len(os.sched_getaffinity(0))
+    reconstruct(request(), cores, report, pulse.cancelled, spreader=spreader)
     keep(current)
     return workspace
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from redis.exceptions import RedisError
 from rq import Queue
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job, JobStatus
 
 from app.extensions import redis
 
 SHORT = "short"
+SHARD = "shard"
 SURVEY = "survey"
 LARGE = "survey-large"
-ALL = (SHORT, SURVEY, LARGE)
+# The most urgent first: surveys that are begun are finished before others begin.
+ALL = (SHORT, SHARD, SURVEY, LARGE)
 
 # Memory grows with the pixels of a photo, not with their number: see `bench` for the measurement.
 _LARGE_PHOTOS = 600
-_DAY_S = 24 * 3600
+_HOUR_S, _DAY_S = 3600, 24 * 3600
+# RQ's workers tell every half minute that they are at a job.
+_SILENT = timedelta(seconds=90)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,47 @@ def enqueue(queue: str, function: str, *arguments: Any, job_id: str | None = Non
     if job_id is not None and _is_alive(found, job_id):
         return
     found.enqueue_call(
-        function, arguments, timeout=_DAY_S, result_ttl=60, failure_ttl=_DAY_S, job_id=job_id
+        function, arguments, timeout=_DAY_S, result_ttl=_HOUR_S, failure_ttl=_DAY_S, job_id=job_id
     )
+
+
+def offer(queue: str, function: str, *arguments: Any, job_id: str) -> None:
+    """Put work into a queue that is done here if it does not get there."""
+    try:
+        enqueue(queue, function, *arguments, job_id=job_id)
+    except RedisError as error:
+        _log.warning("the queue %s is away: %s", queue, error)
+
+
+def take_back(queue: str, job_id: str) -> bool:
+    """Take a job out of a queue; False where somebody has begun it, or it is not there."""
+    try:
+        return bool(Queue(queue, connection=redis()).remove(job_id))
+    except RedisError:
+        return False
+
+
+def state(job_id: str) -> str:
+    """What became of a job that was begun: ``finished``, ``running``, or ``lost``."""
+    try:
+        job = Job.fetch(job_id, connection=redis())
+        status = job.get_status()
+    except (NoSuchJobError, InvalidJobOperation, RedisError):
+        return "lost"
+    if status == JobStatus.FINISHED:
+        return "finished"
+    told = (job.last_heartbeat or datetime.min).replace(tzinfo=UTC)
+    is_running = status == JobStatus.STARTED and told > datetime.now(UTC) - _SILENT
+    return "running" if is_running else "lost"
+
+
+def withdraw(queue: str, job_id: str) -> None:
+    """Let nobody begin a job, and stop who is at it."""
+    try:
+        if not take_back(queue, job_id):
+            send_stop_job_command(redis(), job_id)
+    except (NoSuchJobError, InvalidJobOperation, RedisError):
+        return
 
 
 def depths() -> list[Depth]:

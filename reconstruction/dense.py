@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -213,13 +213,17 @@ def _run(inputs: DenseInputs, options: DenseOptions, folder: Path, run: Run) -> 
     for pair in pairs:
         by_left[pair.left].append(pair)
     matcher = partial(
-        match_photo, block=block, photos=inputs.photos, options=options, cells=cells,
-        halves=halves, folder=patches_folder,
+        match_photo, block=block, photos=inputs.photos, options=options, cells=cells, halves=halves
     )  # fmt: skip
-    with _one_thread():
-        matched = run.part(0.0, 0.8).map(matcher, by_left.values(), "Matching photos")
+    matched = run.part(0.0, 0.8).spread(
+        matcher, by_left.values(), patches_folder, "Matching photos"
+    )
     results = [result for group in matched for result in group]
-    patches = [patch for _, patch in results if patch is not None]
+    patches = [
+        replace(patch, path=patches_folder / patch.path.name)
+        for _, patch in results
+        if patch is not None
+    ]
     if not patches:
         raise StageError(
             "dense",
@@ -245,25 +249,14 @@ def _run(inputs: DenseInputs, options: DenseOptions, folder: Path, run: Run) -> 
     return surface
 
 
-class _one_thread:  # noqa: N801 - a context, used like a function
-    """OpenCV with one thread a call: the shards are what runs in parallel."""
-
-    def __enter__(self) -> None:
-        self._before = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-
-    def __exit__(self, *reason: object) -> None:
-        cv2.setNumThreads(self._before)
-
-
 def match_photo(
     pairs: list[StereoPair],
+    folder: Path,
     block: Block,
     photos: dict[str, Path],
     options: DenseOptions,
     cells: CellFrame,
     halves: NDArray[np.int8],
-    folder: Path,
 ) -> list[tuple[PairFacts, PatchFile | None]]:
     """Shard of the matching: all pairs with the same left photo, which is read once."""
     left_view, left_colors, left_spline = _read(block, pairs[0].left, photos, options)

@@ -173,7 +173,7 @@ def spread(
 STAGE_NAME = "features"
 
 
-def _shard(options: FeatureOptions, folder: Path, job: tuple[str, Path]) -> int:
+def _shard(options: FeatureOptions, job: tuple[str, Path], folder: Path) -> int:
     """Features of one photo into a file; how many there are."""
     file, path = job
     features = extract(path, options)
@@ -185,7 +185,7 @@ def run(inputs: FeatureInputs, options: FeatureOptions, folder: Path, run: Run) 
     """Find the features of all photos, in parallel."""
     files = {photo.name: f"{index:05d}.npz" for index, photo in enumerate(inputs.photos)}
     jobs = [(files[photo.name], photo.path) for photo in inputs.photos]
-    counts = run.map(partial(_shard, options, folder), jobs, "Features")
+    counts = run.spread(partial(_shard, options), jobs, folder, "Features")
     found = {name: count for name, count in zip(files, counts, strict=True)}
     (folder / "features.json").write_text(json.dumps({"files": files, "counts": found}))
     return FeatureFiles(folder, files, found)

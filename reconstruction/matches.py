@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from reconstruction.features import FeatureFiles, Features
 from reconstruction.photo import Photo
@@ -244,6 +243,7 @@ def _shard(
     sizes_px: dict[str, int],
     options: MatchOptions,
     pair: tuple[str, str],
+    _folder: Path,
 ) -> PairMatches:
     first, second = features.features(pair[0]), features.features(pair[1])
     size_px = max(sizes_px[pair[0]], sizes_px[pair[1]])
@@ -254,9 +254,7 @@ def run(inputs: MatchInputs, options: MatchOptions, folder: Path, run: Run) -> M
     """Match all pairs, in parallel."""
     sizes_px = {photo.name: max(photo.width_px, photo.height_px) for photo in inputs.photos}
     shard = partial(_shard, inputs.features, sizes_px, options)
-    # One core a pair: BLAS threads that wait for each other cost more than they compute.
-    with threadpool_limits(1, user_api="blas"):
-        found = run.map(shard, inputs.pairs, "Matches")
+    found = run.spread(shard, inputs.pairs, folder, "Matches")
     result = MatchSet(tuple(pair for pair in found if len(pair.index) >= options.least))
     result.save(folder)
     return result

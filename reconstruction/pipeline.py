@@ -36,7 +36,7 @@ from reconstruction.products import (
 )
 from reconstruction.report import write_report
 from reconstruction.sfm import SFM, SfmInputs, finds_own_features
-from reconstruction.stage import Finished, Run, Stage, perform, storage_error
+from reconstruction.stage import Finished, Run, Spreader, Stage, perform, storage_error
 from reconstruction.tie_refinement import TIES, TieInputs
 from reconstruction.tiles3d import MODEL, ModelInputs
 from reconstruction.vertical_datum import in_one_datum
@@ -90,6 +90,7 @@ class _Kitchen:
     report: Reporter
     teller: Teller
     cancelled: threading.Event
+    spreader: Spreader | None
     timings: list[dict[str, Any]] = field(default_factory=list)
 
     def _share_before(self, stage: Stage[Any, Any, Any]) -> float:
@@ -110,7 +111,7 @@ class _Kitchen:
             inputs,
             options,
             self.survey / WORK_FOLDER,
-            Run(report, self.jobs, self.cancelled),
+            Run(report, self.jobs, self.cancelled, self.spreader),
             depends_on,
         )
         report(1.0, "done before" if finished.resumed else "done")
@@ -149,6 +150,7 @@ def reconstruct(
     report: Reporter = lambda stage, fraction, message: None,
     cancelled: threading.Event | None = None,
     tell: Teller = lambda note: None,
+    spreader: Spreader | None = None,
 ) -> Path:
     """Make a survey of photos, or finish one that was interrupted.
 
@@ -163,6 +165,8 @@ def reconstruct(
         Set it to stop at the next opportunity; a later call resumes.
     tell : callable
         Receives what a surveyor should know, a sentence or two at a time, as soon as it is found.
+    spreader : callable or None
+        Computes shards on other machines, see `Run.spread`; None uses this one alone.
 
     Returns
     -------
@@ -177,7 +181,8 @@ def reconstruct(
         When ``cancelled`` was set.
     """
     _prepare(request)
-    kitchen = _Kitchen(request.survey, jobs, report, tell, cancelled or threading.Event())
+    stop = cancelled or threading.Event()
+    kitchen = _Kitchen(request.survey, jobs, report, tell, stop, spreader)
     try:
         return _follow(request, kitchen)
     except OSError as error:

@@ -17,9 +17,13 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+import cv2
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from reconstruction.errors import Cancelled, ReconstructionError, StageError
 
@@ -30,6 +34,8 @@ Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 
 MANIFEST = "manifest.json"
+# Computes shards on other machines: run, function, shards, folder, message -> results.
+Spreader = Callable[["Run", Callable[[Any, Path], Any], list[Any], Path, str], list[Any]]
 _TOOLS = ("numpy", "scipy", "numba", "opencv-python-headless", "pycolmap", "rasterio", "DracoPy")
 
 
@@ -45,11 +51,14 @@ class Run:
         How many shards run at once.
     cancelled : threading.Event
         Set by whoever wants the run to stop.
+    spreader : callable or None
+        Computes the shards of `spread` on other machines.
     """
 
     report: Callable[[float, str], None] = lambda fraction, message: None
     jobs: int = 1
     cancelled: threading.Event = field(default_factory=threading.Event)
+    spreader: Spreader | None = None
 
     def progress(self, fraction: float, message: str) -> None:
         """Say how far the stage is; raises `Cancelled` when it should stop."""
@@ -63,6 +72,7 @@ class Run:
             lambda fraction, message: self.report(start + (end - start) * fraction, message),
             self.jobs,
             self.cancelled,
+            self.spreader,
         )
 
     def map(
@@ -74,8 +84,7 @@ class Run:
         """Results of independent shards, in their order, computed on all cores.
 
         Threads, not processes: the heavy parts (OpenCV, numba with ``nogil``, numpy, codecs)
-        release the interpreter lock, and threads share read-only arrays without copies. A shard
-        is a plain function of picklable arguments, so that a distributed run can carry it.
+        release the interpreter lock, and threads share read-only arrays without copies.
         """
         todo = list(shards)
         results: list[Any] = [None] * len(todo)
@@ -96,6 +105,54 @@ class Run:
                     future.cancel()
                 raise
         return results
+
+    def spread(
+        self,
+        function: Callable[[Shard, Path], Result],
+        shards: Iterable[Shard],
+        folder: Path,
+        message: str,
+    ) -> list[Result]:
+        """Results of shards that may be computed on other machines, too.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(shard, folder) -> result``, all of it picklable. It reads nothing but photos
+            and finished stages, and leaves files in no other folder than the one it is given;
+            paths in its results are in that folder and may be of another machine.
+        shards : iterable
+        folder : Path
+            Where the files of all shards are afterwards.
+        message : str
+        """
+        if self.spreader is not None:
+            return self.spreader(self, function, list(shards), folder, message)
+        return self.compute(function, shards, folder, message)
+
+    def compute(
+        self,
+        function: Callable[[Shard, Path], Result],
+        shards: Iterable[Shard],
+        folder: Path,
+        message: str,
+    ) -> list[Result]:
+        """The same on this machine alone.
+
+        One core a shard: threads of BLAS and OpenCV that wait for each other cost more than they
+        compute.
+        """
+        before = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            with threadpool_limits(1, user_api="blas"):
+                return self.map(partial(_in_folder, function, folder), shards, message)
+        finally:
+            cv2.setNumThreads(before)
+
+
+def _in_folder(function: Callable[[Shard, Path], Result], folder: Path, shard: Shard) -> Result:
+    return function(shard, folder)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,10 @@
 -- What people and clients ask: a redirect, a balancer's question, reading and writing the API.
+-- Each request has a connection of its own: the check routes by reloading nginx, which closes idle
+-- connections as a client may be about to use them. An ingress learns of pods without reloading.
 local threads = {}
+local plain = { ["Connection"] = "close" }
 local headers = {
+  ["Connection"] = "close",
   ["Authorization"] = "Bearer " .. os.getenv("ROLLING_TOKEN"),
   ["Content-Type"] = "application/json",
 }
@@ -17,8 +21,8 @@ end
 function request()
   counter = counter + 1
   local kind = counter % 4
-  if kind == 0 then return wrk.format("GET", "/") end
-  if kind == 1 then return wrk.format("GET", "/readyz") end
+  if kind == 0 then return wrk.format("GET", "/", plain) end
+  if kind == 1 then return wrk.format("GET", "/readyz", plain) end
   if kind == 2 then return wrk.format("GET", "/api/v1/sites", headers) end
   local name = string.format("%d-%d", number, counter)
   return wrk.format("POST", materials, headers, '{"name": "' .. name .. '"}')

@@ -66,6 +66,15 @@ class Storage(Protocol):
     def keep(self, survey_id: UUID, stage: str) -> None:
         """Keep a finished stage for whoever goes on after this worker."""
 
+    def send(self, survey_id: UUID, name: str, path: Path) -> None:
+        """Hand a file over to another worker of the survey."""
+
+    def fetch(self, survey_id: UUID, name: str, path: Path) -> None:
+        """Get a file that was handed over; `FileNotFoundError` where it is not there any more."""
+
+    def drop(self, survey_id: UUID) -> None:
+        """Remove all files that were handed over."""
+
     def publish(self, survey_id: UUID, names: list[str]) -> None:
         """Put products of the workspace in the place of the earlier ones, all at once."""
 

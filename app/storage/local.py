@@ -120,6 +120,21 @@ class FolderStorage:
     def keep(self, survey_id: UUID, stage: str) -> None:
         """Nothing to do: stages are where the next worker finds them."""
 
+    def send(self, survey_id: UUID, name: str, path: Path) -> None:
+        """Copy a file to where all workers see it."""
+        target = self._folder("surveys", str(survey_id), "handed") / name
+        fresh = target.with_name(f".{uuid4().hex}")
+        shutil.copyfile(path, fresh)
+        fresh.replace(target)
+
+    def fetch(self, survey_id: UUID, name: str, path: Path) -> None:
+        """Link the file."""
+        _link(self._folder("surveys", str(survey_id), "handed") / name, path)
+
+    def drop(self, survey_id: UUID) -> None:
+        """Remove the folder of such files."""
+        shutil.rmtree(self._folder("surveys", str(survey_id), "handed"), ignore_errors=True)
+
     def publish(self, survey_id: UUID, names: list[str]) -> None:
         """Link products into a folder of their own and turn ``products``, a symbolic link, to it.
 

@@ -2,6 +2,7 @@
 
     surveys/ID/photos/NAME            what was uploaded
     surveys/ID/work/STAGE.tar         finished stages, for the worker that goes on after a dead one
+    surveys/ID/handed/NAME            shards of a stage and their results, on their way
     surveys/ID/products/VERSION/NAME  products of one run
     surveys/ID/products.json          which version counts, with the size of each of its files
     uploads/ID/…                      uploads on their way, see `s3_partial`
@@ -56,6 +57,7 @@ _IDLE_S = 24 * 3600.0
 # Uploads of boto3 wrap what botocore says.
 _AWAY = (ConnectionError, HTTPClientError, IncompleteReadError, S3UploadFailedError)
 _SERVER_ERROR = 500
+_MISSING = ("NoSuchKey", "404")
 
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ class S3Storage:
 
     def __init__(self, bucket: str, prefix: str, scratch: Path) -> None:
         self.bucket, self.prefix, self.scratch = bucket, prefix, scratch
-        self._client = _client()
+        self._client = client()
         self._known: dict[UUID, tuple[float, dict[str, Any]]] = {}
         _tell_gdal(self._client.meta.endpoint_url)
 
@@ -128,8 +130,8 @@ class S3Storage:
         found = _patiently(self._list, prefix)
         there = {item["Key"].removeprefix(prefix): item for item in found}
         for path in folder.iterdir():
-            if path.name not in there:
-                path.unlink()
+            if path.name not in there and not path.name.startswith("."):
+                path.unlink(missing_ok=True)
 
         def fetch(name: str) -> None:
             path, item = folder / name, there[name]
@@ -158,7 +160,9 @@ class S3Storage:
                 with tarfile.open(archive) as tar:
                     tar.extractall(name, filter="data")
                 (folder / "work").mkdir(exist_ok=True)
-                (Path(name) / stage).rename(folder / "work" / stage)
+                # Another process of this machine may have been quicker.
+                if not (folder / "work" / stage).is_dir():
+                    (Path(name) / stage).rename(folder / "work" / stage)
         return folder
 
     def keep(self, survey_id: UUID, stage: str) -> None:
@@ -174,6 +178,25 @@ class S3Storage:
             file.flush()
             extra = {"Metadata": {"made-of": made_of}}
             _patiently(self._client.upload_file, file.name, self.bucket, key, ExtraArgs=extra)
+
+    def send(self, survey_id: UUID, name: str, path: Path) -> None:
+        """Send a file."""
+        key = f"{self._survey(survey_id)}handed/{name}"
+        _patiently(self._client.upload_file, str(path), self.bucket, key)
+
+    def fetch(self, survey_id: UUID, name: str, path: Path) -> None:
+        """Fetch a file."""
+        key = f"{self._survey(survey_id)}handed/{name}"
+        try:
+            _patiently(self._client.download_file, self.bucket, key, str(path))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                raise FileNotFoundError(name) from error
+            raise
+
+    def drop(self, survey_id: UUID) -> None:
+        """Remove such files."""
+        _patiently(self._remove, f"{self._survey(survey_id)}handed/")
 
     def publish(self, survey_id: UUID, names: list[str]) -> None:
         """Send all files as a new version, then say that it counts, then remove older ones."""
@@ -278,7 +301,7 @@ class S3Storage:
             key = f"{self._survey(survey_id)}products.json"
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            if error.response["Error"]["Code"] in _MISSING:
                 return {}
             raise
         return dict(json.loads(answer["Body"].read()))
@@ -293,7 +316,7 @@ class S3Storage:
         try:
             return dict(self._client.head_object(Bucket=self.bucket, Key=key)["Metadata"])
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            if error.response["Error"]["Code"] in _MISSING:
                 return {}
             raise
 
@@ -326,7 +349,7 @@ class S3Storage:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _client() -> Any:
+def client() -> Any:
     return boto3.client(
         "s3",
         config=ClientConfig(

@@ -5,6 +5,8 @@ STORAGE_URL: {{ ternary .Values.storage.s3.url "file:///data" (eq .Values.storag
 MAX_PHOTO_MB: {{ .Values.settings.maxPhotoMb | toString | quote }}
 MAX_SURFACE_MB: {{ .Values.settings.maxSurfaceMb | int64 | toString | quote }}
 MAX_SURVEY_PHOTOS: {{ .Values.settings.maxSurveyPhotos | toString | quote }}
+SPREAD_PHOTOS: {{ .Values.settings.spreadPhotos | toString | quote }}
+DIRECT_DOWNLOADS: {{ ternary "yes" "no" .Values.settings.directDownloads | quote }}
 PROXIES: {{ .Values.settings.proxies | toString | quote }}
 WEBHOOKS_TO_PRIVATE: {{ ternary "yes" "no" .Values.settings.webhooksToPrivate | quote }}
 {{- if eq .Values.storage.kind "s3" }}
