@@ -23,12 +23,12 @@ from volumetrics.budget import Accuracy
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.grid import Array, Grid, area_fraction
+from volumetrics.ground_noise import estimate_noise
 from volumetrics.level_base import Average, Fixed
 from volumetrics.noise import PERFECT, DsmNoise, NoiseComponent
 from volumetrics.relative_noise import Patch, RelativeNoise, fit_relative_noise
 from volumetrics.synthetic import draw_noise, draw_toe, random_pile
 from volumetrics.toe import Toe, ToeSamples
-from volumetrics.variogram import estimate_noise
 from volumetrics.volume import measure
 
 # Matching noise over a few cells, then two ranges of the size of a stereo model and of a strip.
@@ -128,7 +128,7 @@ def draw_scene(
         is_ground = area_fraction(drawn.polygon.buffer(0.5), seen) == 0.0
         relative = fit_relative_noise([Patch(seen, None, is_ground)])
         seen = replace(seen, noise_factor=relative.of(seen))
-        stated = estimate_noise(seen, is_ground)
+        stated = estimate_noise([Patch(seen, None, is_ground)])
     accuracy = Accuracy(stated, SCALE_SIGMA, VERTICAL_SIGMA_M, TOE_SIGMA_M)
     return Scene(truth, ground, pile.ground_m[0], toe, seen, drawn, accuracy, scale)
 

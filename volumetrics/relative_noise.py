@@ -19,8 +19,8 @@ from stable terrain. IEEE JSTARS 15, 6456-6472; sections III.B and III.C.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,10 @@ class RelativeNoise:
         rows, cols = grid.elevation_m.shape
         return np.asarray(factor.repeat(side, axis=0).repeat(side, axis=1)[:rows, :cols])
 
+    def on(self, grid: Grid, quality_m: Array | None = None) -> Grid:
+        """The grid with the relative noise of its cells, see `of`."""
+        return replace(grid, noise_factor=self.of(grid, quality_m))
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -94,7 +98,7 @@ class Patch:
     is_ground: NDArray[np.bool_]
 
 
-def fit_relative_noise(patches: Sequence[Patch]) -> RelativeNoise:
+def fit_relative_noise(patches: Iterable[Patch]) -> RelativeNoise:
     """Find how the noise depends on slope and matches; alike everywhere when too little is seen."""
     parts = []
     for patch in patches:

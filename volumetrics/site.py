@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,19 +16,19 @@ from volumetrics.density import Tonnes, total_tonnes
 from volumetrics.errors import InputError, ToeError, VolumetricsError
 from volumetrics.footprint import Footprint, footprint
 from volumetrics.grid import Grid, area_fraction
+from volumetrics.ground_noise import estimate_noise
 from volumetrics.method_spread import net_by_method, spread_m3
-from volumetrics.noise import DsmNoise
+from volumetrics.noise import PERFECT, DsmNoise
 from volumetrics.relative_noise import Patch, RelativeNoise, fit_relative_noise
 from volumetrics.survey import Survey
 from volumetrics.toe import Toe
 from volumetrics.uncertainty import Budget, total
-from volumetrics.variogram import estimate_noise
 from volumetrics.volume import MIN_COVERAGE, Volume, measure_footprint
 
 _MARGIN_CELLS = 8
 # Ground within this distance tells the noise where the survey does not state it.
 _GROUND_MARGIN_M = 20.0
-# How the noise depends on slope and matches is learnt around this many piles.
+# The noise, and how it depends on slope and matches, is learnt around this many piles.
 _MAX_PATCHES = 8
 _PATCH_MARGIN_M = 5.0
 # Ground this near to a toe may be spilled material.
@@ -124,13 +124,13 @@ def measure_site(
 
 @dataclass(frozen=True)
 class Cutter:
-    """Cuts piles out of a survey, each with the noise of the surface around it.
+    """Cuts piles out of a survey.
 
     Parameters
     ----------
     survey : Survey
-    piles : STRtree
-        All toes: what lies outside of them is ground.
+    noise : DsmNoise
+        Of the survey's surface: as stated, else estimated on the ground around the piles.
     relative : RelativeNoise
     toe_sigma_m, min_coverage : float
     excluded : STRtree
@@ -138,30 +138,23 @@ class Cutter:
     """
 
     survey: Survey
-    piles: shapely.STRtree
+    noise: DsmNoise
     relative: RelativeNoise
     toe_sigma_m: float
     min_coverage: float
     excluded: shapely.STRtree
 
-    def cut(self, toe: Toe) -> tuple[Footprint, DsmNoise]:
-        """The footprint of a pile and the noise of its surface.
+    def cut(self, toe: Toe) -> Footprint:
+        """The footprint of a pile.
 
         Raises
         ------
         ToeError, CoverageError
             As `volumetrics.footprint.footprint`.
         """
-        survey = self.survey
-        margin_m = _MARGIN_CELLS * survey.cell_size_m + 4.0 * self.toe_sigma_m
-        noise = survey.noise
-        if noise is None:
-            wide = _weighed(survey, self.relative, toe, max(margin_m, _GROUND_MARGIN_M))
-            noise, grid = _local_noise(wide, self.piles), wide.around(toe.polygon.bounds, margin_m)
-        else:
-            grid = _weighed(survey, self.relative, toe, margin_m)
-        seen = without(grid, self.excluded)
-        return footprint(seen, toe, self.min_coverage, self.toe_sigma_m), noise
+        margin_m = _MARGIN_CELLS * self.survey.cell_size_m + 4.0 * self.toe_sigma_m
+        grid = without(_weighed(self.survey, self.relative, toe, margin_m), self.excluded)
+        return footprint(grid, toe, self.min_coverage, self.toe_sigma_m)
 
     def excluded_from(self, toe: Toe) -> shapely.Geometry:
         """What is excluded within a toe."""
@@ -181,13 +174,15 @@ def cutter(
     Raises
     ------
     InputError
-        As `check_settings`.
+        As `check_settings` and `volumetrics.ground_noise.estimate_noise`.
     """
     check_settings(toe_sigma_m, min_coverage)
     piles = shapely.STRtree([toe.polygon for toe in toes])
-    relative = _relative_noise(survey, toes, piles)
-    tree = shapely.STRtree(list(excluded))
-    return Cutter(survey, piles, relative, toe_sigma_m, min_coverage, tree)
+    relative = fit_relative_noise(_patches(survey, toes, piles, _PATCH_MARGIN_M))
+    noise = survey.noise or _estimated_noise(survey, toes, piles, relative)
+    return Cutter(
+        survey, noise, relative, toe_sigma_m, min_coverage, shapely.STRtree(list(excluded))
+    )
 
 
 def check_settings(toe_sigma_m: float, min_coverage: float) -> None:
@@ -224,8 +219,7 @@ def _extent(grid: Grid) -> shapely.Polygon:
 
 
 def _measure_one(cut: Cutter, toe: Toe, method: BaseMethod) -> Volume:
-    pile, noise = cut.cut(toe)
-    survey = cut.survey
+    pile, noise, survey = cut.cut(toe), cut.noise, cut.survey
     accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, cut.toe_sigma_m)
     volume = measure_footprint(pile, toe, method, accuracy)
     nets = net_by_method(pile, noise)
@@ -240,8 +234,8 @@ def _beside_excluded(
     volume: Volume, excluded: shapely.Geometry, cut: Cutter, toe: Toe, method: BaseMethod
 ) -> Volume:
     """The volume with what the surface holds together with the excluded objects."""
-    whole, noise = replace(cut, excluded=shapely.STRtree([])).cut(toe)
-    accuracy = Accuracy(noise, toe_sigma_m=cut.toe_sigma_m)
+    whole = replace(cut, excluded=shapely.STRtree([])).cut(toe)
+    accuracy = Accuracy(cut.noise, toe_sigma_m=cut.toe_sigma_m)
     net_m3 = measure_footprint(whole, toe, method, accuracy).net_m3
     return replace(volume, excluded_area_m2=excluded.area, net_with_excluded_m3=net_m3)
 
@@ -268,27 +262,37 @@ def _doubts(volume: Volume, method_spread_m3: float) -> tuple[str, ...]:
     return tuple(doubts)
 
 
-def _relative_noise(survey: Survey, toes: Sequence[Toe], piles: shapely.STRtree) -> RelativeNoise:
-    """How the noise depends on slope and matches, learnt around some of the piles."""
-    patches = []
+def _patches(
+    survey: Survey, toes: Sequence[Toe], piles: shapely.STRtree, margin_m: float
+) -> Iterator[Patch]:
+    """Surface and ground around some of the piles, one at a time."""
     for toe in toes[:: math.ceil(len(toes) / _MAX_PATCHES) or 1]:
         try:
-            grid = survey.window(toe.polygon.bounds, _PATCH_MARGIN_M)
+            grid = survey.window(toe.polygon.bounds, margin_m)
         except ToeError:
             continue
-        patches.append(Patch(grid, survey.match_error_m(grid), _is_ground(grid, piles)))
-    return fit_relative_noise(patches)
+        yield Patch(grid, survey.match_error_m(grid), _is_ground(grid, piles))
+
+
+def _estimated_noise(
+    survey: Survey, toes: Sequence[Toe], piles: shapely.STRtree, relative: RelativeNoise
+) -> DsmNoise:
+    """The noise of the ground around some of the piles, relative to its factor there."""
+    if all(shapely.disjoint(toe.polygon, shapely.box(*survey.bounds_m)) for toe in toes):
+        # Each of them will be refused for that.
+        return PERFECT
+    return estimate_noise(
+        replace(
+            patch, grid=replace(patch.grid, noise_factor=relative.of(patch.grid, patch.quality_m))
+        )
+        for patch in _patches(survey, toes, piles, _GROUND_MARGIN_M)
+    )
 
 
 def _weighed(survey: Survey, relative: RelativeNoise, toe: Toe, margin_m: float) -> Grid:
     """The window of a toe with the relative noise of its cells."""
     grid = survey.window(toe.polygon.bounds, margin_m)
-    return replace(grid, noise_factor=relative.of(grid, survey.match_error_m(grid)))
-
-
-def _local_noise(grid: Grid, piles: shapely.STRtree) -> DsmNoise:
-    """Noise of the ground in the window that is no pile."""
-    return estimate_noise(grid, _is_ground(grid, piles))
+    return relative.on(grid, survey.match_error_m(grid))
 
 
 def _is_ground(grid: Grid, piles: shapely.STRtree) -> NDArray[np.bool_]:

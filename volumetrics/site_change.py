@@ -17,7 +17,7 @@ from volumetrics.errors import InputError, VolumetricsError
 from volumetrics.grid import Grid, area_fraction
 from volumetrics.identity import Kind, carry
 from volumetrics.noise import DsmNoise
-from volumetrics.site import check_settings, cutter
+from volumetrics.site import cutter
 from volumetrics.survey import Survey
 from volumetrics.terrain import Mask
 from volumetrics.toe import Toe
@@ -29,8 +29,6 @@ _ALIGNED_CELL_M = 0.25
 # Ground this near to a pile may be spilled material.
 _GROUND_GAP_M = 2.0
 _MARGIN_M = 3.0
-# Noise of the ground around a pile does not ask how much of the pile is seen.
-_ANY_COVERAGE = 0.01
 # Smaller spots of change outside the piles are noise.
 _LEAST_SPOT_M2 = 4.0
 
@@ -106,9 +104,8 @@ def measure_site_change(
         When the CRS or the vertical datum differ, too little ground is common to both, or the
         surveys lie too far apart to be aligned.
     """
-    check_settings(toe_sigma_m, min_coverage)
     _check_same(earlier, later)
-    noises = [_noise(survey, toes, toe_sigma_m) for survey in (earlier, later)]
+    noises = [cutter(one, toes, toe_sigma_m, min_coverage).noise for one in (earlier, later)]
     before, after = _overviews(earlier, later)
     piles = shapely.union_all([toe.polygon.buffer(_GROUND_GAP_M) for toe in toes])
     is_stable = area_fraction(piles, before) == 0.0
@@ -141,23 +138,6 @@ def _check_same(earlier: Survey, later: Survey) -> None:
             f"The earlier survey has {datums[0]} heights, the later one {datums[1]}.",
             "Convert one of them to the other's vertical datum first.",
         )
-
-
-def _noise(survey: Survey, toes: Sequence[Toe], toe_sigma_m: float) -> DsmNoise:
-    """The noise that a survey states, else that of the ground around the first pile that tells."""
-    if survey.noise is not None:
-        return survey.noise
-    cut = cutter(survey, toes, toe_sigma_m, _ANY_COVERAGE)
-    reason: VolumetricsError | None = None
-    for toe in toes:
-        try:
-            return cut.cut(toe)[1]
-        except VolumetricsError as error:
-            reason = error
-    raise InputError(
-        f"The noise of {survey.dsm_path} cannot be estimated: {reason}.",
-        "State it in the survey's accuracy.json.",
-    )
 
 
 def _overviews(earlier: Survey, later: Survey) -> list[Grid]:

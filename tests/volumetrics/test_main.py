@@ -160,7 +160,7 @@ def test_noise_can_be_stated_where_there_is_no_ground_to_estimate_it(
     ring = [[500_000 + x, 5_180_020 - y] for x, y in [(0, 0), (10, 0), (10, 10), (0, 10), (0, 0)]]
     piles = write_piles([feature(ring, "Bin")])
     out = ["--out", str(tmp_path / "out")]
-    assert main([str(path), str(piles), *out]) == 1
+    assert main([str(path), str(piles), *out]) == 2
     assert "--noise" in capsys.readouterr().err
     assert main([str(path), str(piles), *out, "--noise", "0.02:0.5,0.01:20"]) == 0
     (row,) = rows(tmp_path / "out" / "volumes.csv")

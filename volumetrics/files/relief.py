@@ -140,5 +140,5 @@ def reliefs(
         if volume.pile not in by_name:
             raise InputError(f"{volume.pile} has no toe.", "Give the toes that were measured.")
         toe = by_name[volume.pile]
-        pile, noise = cut.cut(toe)
-        yield Relief(volume, toe, pile, method.fit(pile.grid, pile.samples, noise))
+        pile = cut.cut(toe)
+        yield Relief(volume, toe, pile, method.fit(pile.grid, pile.samples, cut.noise))
