@@ -31,6 +31,9 @@ class Config:
         Signs cookies and links; at least 32 characters of chance.
     public_url : str
         Address that people type, for links in mails.
+    inbox_url : str
+        ``file:///folder`` or ``s3://bucket/folder`` that photos arrive in by themselves; see
+        `app.inbox`. Empty for none.
     mail_url : str
         ``smtp://user:password@host:port``; empty sends no mail.
     is_https : bool
@@ -53,6 +56,7 @@ class Config:
     storage_url: str
     secret_key: str
     public_url: str
+    inbox_url: str = ""
     mail_url: str = ""
     is_https: bool = True
     max_photo_mb: int = 200
@@ -89,6 +93,9 @@ class Config:
         _check_scheme("STORAGE_URL", required["STORAGE_URL"], ("file", "s3"))
         _check_scheme("PUBLIC_URL", required["PUBLIC_URL"], ("http", "https"))
         _check_secret(required["SECRET_KEY"])
+        inbox_url = environment.get("INBOX_URL", "").strip()
+        if inbox_url:
+            _check_scheme("INBOX_URL", inbox_url, ("file", "s3"))
         return cls(
             # The plain scheme means another driver to SQLAlchemy.
             database_url=required["DATABASE_URL"].replace(
@@ -98,6 +105,7 @@ class Config:
             storage_url=required["STORAGE_URL"],
             secret_key=required["SECRET_KEY"],
             public_url=required["PUBLIC_URL"].rstrip("/"),
+            inbox_url=inbox_url,
             mail_url=environment.get("MAIL_URL", ""),
             is_https=urlsplit(required["PUBLIC_URL"]).scheme == "https",
             max_photo_mb=_whole(environment, "MAX_PHOTO_MB", cls.max_photo_mb),

@@ -12,6 +12,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         book,
         deliveries,
         health,
+        inboxes,
         inventory,
         materials,
         openapi,
@@ -28,7 +29,7 @@ def blueprints() -> tuple[Blueprint, ...]:
     )
 
     parts = (
-        account, book, deliveries, health, inventory, materials, openapi, organisation, periods,
-        proposals, runs, sites, surveys, toes, uploads, verdicts, webhooks,
+        account, book, deliveries, health, inboxes, inventory, materials, openapi, organisation,
+        periods, proposals, runs, sites, surveys, toes, uploads, verdicts, webhooks,
     )  # fmt: skip
     return tuple(part.blueprint for part in parts)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask import Blueprint, url_for
 from pydantic import Field
 
-from app.api.contract import Shape, contract
+from app.api.contract import Page, PageQuery, Shape, contract, next_page
 from app.auth import policy
 from app.models import Role
 from app.queries import deliveries as queries
@@ -77,10 +77,12 @@ class DeliveryDetail(DeliveryShape):
 
 @blueprint.get("/sites/<uuid:site_id>/deliveries")
 @policy.role(Role.VIEWER)
-@contract(answer=list[DeliveryShape])
-def index(site_id: UUID) -> list[DeliveryShape]:
+@contract(query=PageQuery, answer=Page[DeliveryShape])
+def index(site_id: UUID, query: PageQuery) -> dict[str, Any]:
     """List the flights that were delivered to a site or are on their way, the newest first."""
-    return [DeliveryShape.model_validate(_facts(standing)) for standing in queries.of_site(site_id)]
+    found = queries.page(site_id, query.after, query.limit)
+    items = [DeliveryShape.model_validate(_facts(standing)) for standing in found]
+    return {"items": items, "next": next_page(items, query)}
 
 
 @blueprint.post("/sites/<uuid:site_id>/deliveries")
@@ -127,6 +129,6 @@ def _facts(standing: Standing) -> dict[str, object]:
     return {name: getattr(delivery, name) for name in columns} | {
         "state": standing.state,
         "expected": standing.expected,
-        "arrived": standing.expected - len(standing.missing),
+        "arrived": standing.arrived,
         "left_out": int(delivery.options.get("left_out", 0)),
     }

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, UnidentifiedImageError
-
+from app import photo_file
 from app.cli.connection import RefusedError
 
 _PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
@@ -19,22 +16,20 @@ _LOOK_EVERY_S = 2.0
 
 @dataclass(frozen=True)
 class File:
-    """A file that is to be sent."""
+    """A file that is to be sent; `document` is what the server is told of it."""
 
     path: Path
-    size: int
-    sha256: str
-    captured_on: date | None
+    document: dict[str, Any]
 
-    def document(self) -> dict[str, Any]:
-        """As the API takes it."""
-        day = None if self.captured_on is None else self.captured_on.isoformat()
-        return {
-            "name": self.path.name,
-            "size": self.size,
-            "sha256": self.sha256,
-            "captured_on": day,
-        }
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return int(self.document["size"])
+
+    @property
+    def sha256(self) -> str:
+        """As hexadecimal digits."""
+        return str(self.document["sha256"])
 
 
 def photos(folder: Path) -> list[Path]:
@@ -91,19 +86,6 @@ def read(path: Path) -> File:
         When it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return File(path, path.stat().st_size, digest, _captured_on(path))
+        return File(path, photo_file.document(path, path.name))
     except OSError as error:
         raise RefusedError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _captured_on(path: Path) -> date | None:
-    """The day that the camera wrote; None where there is none, as in a text file."""
-    try:
-        with Image.open(path) as image:
-            text = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
-        return datetime.strptime(str(text).strip("\x00 "), "%Y:%m:%d %H:%M:%S").date()
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError):
-        # What is wrong with a photo is for the server to say.
-        return None

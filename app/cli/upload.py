@@ -31,7 +31,7 @@ def run(connection: Connection, chosen: argparse.Namespace) -> int:
     files = [folder.read(path) for path in [*paths, *([chosen.gcp] if chosen.gcp else [])]]
     say(f"{len(paths)} photos, {sum(file.size for file in files) / 1e6:,.0f} MB")
     manifest = {
-        "files": [file.document() for file in files],
+        "files": [file.document for file in files],
         "name": chosen.name,
         "flown_on": None if chosen.flown_on is None else chosen.flown_on.isoformat(),
         "quality": chosen.quality,

@@ -5,6 +5,7 @@ from app.models.audit import AuditEvent
 from app.models.book import BookEntry, BookKind
 from app.models.delivery import Delivery, DeliverySource
 from app.models.idempotency import IdempotencyKey
+from app.models.inbox import Inbox
 from app.models.material import Material, MaterialValue
 from app.models.period import Period
 from app.models.pile import Measurement, Pile, Toe
@@ -25,6 +26,7 @@ __all__ = [
     "Delivery",
     "DeliverySource",
     "IdempotencyKey",
+    "Inbox",
     "Invitation",
     "Material",
     "MaterialValue",

@@ -10,8 +10,7 @@ from sqlalchemy import select
 
 from app.extensions import db
 from app.models import Delivery, DeliverySource, Photo, Upload
-
-_SHOWN = 50
+from app.queries import paging
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,13 @@ class Standing:
 
     @property
     def expected(self) -> int:
-        """How many files there should be."""
-        return len(self.delivery.files)
+        """How many files there should be, as far as that is known."""
+        return int(self.delivery.options.get("expected_count", len(self.delivery.files)))
+
+    @property
+    def arrived(self) -> int:
+        """How many of them are there."""
+        return len(self.delivery.files) - len(self.missing)
 
     @property
     def state(self) -> str:
@@ -44,11 +48,17 @@ class Standing:
         return "removed" if self.delivery.survey_id is None else "complete"
 
 
-def of_site(site_id: UUID) -> list[Standing]:
-    """The last deliveries of a site, the newest first."""
-    query = select(Delivery).where(Delivery.site_id == site_id)
-    newest = query.order_by(Delivery.created_at.desc()).limit(_SHOWN)
-    return [standing(delivery) for delivery in db.session.scalars(newest)]
+def page(site_id: UUID, after: UUID | None, limit: int) -> list[Standing]:
+    """Deliveries to a site, the newest first."""
+    query = paging.page(
+        select(Delivery).where(Delivery.site_id == site_id),
+        (Delivery.created_at,),
+        Delivery.id,
+        after,
+        limit,
+        is_descending=True,
+    )
+    return [standing(delivery) for delivery in db.session.scalars(query)]
 
 
 def waiting(site_id: UUID, source: DeliverySource) -> list[Delivery]:
@@ -63,7 +73,6 @@ def standing(delivery: Delivery) -> Standing:
     """How far one has come."""
     if delivery.completed_at is not None:
         return Standing(delivery, ())
-    # Without a survey there is nothing yet to compare with.
     of_survey = select(Photo.sha256).where(Photo.survey_id == delivery.survey_id)
     here = {digest.hex() for digest in db.session.scalars(of_survey)}
     open_uploads = select(Upload).where(
@@ -72,7 +81,8 @@ def standing(delivery: Delivery) -> Standing:
     uploads = {upload.sha256: upload for upload in db.session.scalars(open_uploads)}
     missing = []
     for file in delivery.files:
-        if file["sha256"] not in here:
+        # Of files in an inbox that were not read yet, only the name is known.
+        if "sha256" in file and file["sha256"] not in here:
             upload = uploads.get(file["sha256"])
             upload_id, offset = (None, 0) if upload is None else (upload.id, upload.offset)
             missing.append(Missing(file["name"], file["sha256"], upload_id, offset))

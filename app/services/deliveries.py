@@ -72,6 +72,7 @@ def announce(site: Site, manifest: Manifest) -> Delivery:
             site_id=site.id,
             source=DeliverySource.UPLOAD,
             key=manifest.key,
+            options={},
             changed_at=datetime.now(UTC),
             created_by=actor_id(),
         )
@@ -90,10 +91,11 @@ def admit(site: Site, delivery: Delivery, manifest: Manifest) -> None:
         As `announce`.
     """
     files = _unique(manifest.files)
-    earlier = _earlier(site, files)
+    earlier = _earlier(site, delivery, files)
     fresh = [file for file in files if file["sha256"] not in earlier]
     photos = _photos(fresh)
-    delivery.options = {"quality": manifest.quality, "left_out": len(files) - len(fresh)}
+    left_out = len(files) - len(fresh)
+    delivery.options = delivery.options | {"quality": manifest.quality, "left_out": left_out}
     if not photos and earlier:
         newest = max(earlier.values(), key=lambda survey: (survey.flown_on, survey.created_at))
         delivery.survey_id, delivery.completed_at = newest.id, datetime.now(UTC)
@@ -106,8 +108,10 @@ def admit(site: Site, delivery: Delivery, manifest: Manifest) -> None:
         )
     flown_on = manifest.flown_on or _day(photos)
     _refuse_rest(earlier, flown_on, len(photos))
-    survey = surveys.add(site, manifest.name or f"Flight of {flown_on}", flown_on)
-    delivery.survey_id, delivery.files = survey.id, fresh
+    delivery.files = fresh
+    if delivery.survey_id is None:
+        survey = surveys.add(site, manifest.name or f"Flight of {flown_on}", flown_on)
+        delivery.survey_id = survey.id
 
 
 def settle(delivery: Delivery) -> bool:
@@ -142,8 +146,8 @@ def _grown(site: Site, manifest: Manifest) -> Delivery | None:
     digests = {file["sha256"] for file in _photos(manifest.files)}
     for delivery in queries.waiting(site.id, DeliverySource.UPLOAD):
         if digests & {file["sha256"] for file in _photos(delivery.files)}:
-            delivery.key, delivery.files = manifest.key, _unique(manifest.files)
-            delivery.changed_at = datetime.now(UTC)
+            delivery.key, delivery.changed_at = manifest.key, datetime.now(UTC)
+            admit(site, delivery, manifest)
             return delivery
     return None
 
@@ -157,14 +161,16 @@ def _refuse_rest(earlier: dict[str, Survey], flown_on: date, count: int) -> None
             )
 
 
-def _earlier(site: Site, files: Sequence[dict[str, Any]]) -> dict[str, Survey]:
-    """The survey of the site that has a photo already, by the photo's hash."""
+def _earlier(site: Site, delivery: Delivery, files: Sequence[dict[str, Any]]) -> dict[str, Survey]:
+    """The other survey of the site that has a photo already, by the photo's hash."""
     digests = [bytes.fromhex(file["sha256"]) for file in _photos(files)]
     query = (
         select(Photo.sha256, Survey)
         .join(Survey, Survey.id == Photo.survey_id)
         .where(Survey.site_id == site.id, Photo.kind == "photo", Photo.sha256.in_(digests))
     )
+    if delivery.survey_id is not None:
+        query = query.where(Survey.id != delivery.survey_id)
     return {digest.hex(): survey for digest, survey in db.session.execute(query)}
 
 

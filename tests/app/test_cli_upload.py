@@ -10,23 +10,14 @@ import sys
 import threading
 import time
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
-from PIL import ExifTags, Image
 
 from app.auth.tokens import new_token
 from app.extensions import db
 from app.models import ApiToken, Delivery, Photo, Run, Survey, Upload
 from tests.app import live
-
-
-def write_photo(path, seed, side=600, day="2026:11:24 10:15:00"):
-    """Write a photo that is complete, with the day in its Exif."""
-    values = np.random.default_rng(seed).integers(0, 255, (side, side), dtype=np.uint8)
-    exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = day
-    Image.fromarray(values).save(path, "JPEG", quality=90, exif=exif)
+from tests.app.photos import write_photo
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ SPREAD_PHOTOS: {{ .Values.settings.spreadPhotos | toString | quote }}
 DIRECT_DOWNLOADS: {{ ternary "yes" "no" .Values.settings.directDownloads | quote }}
 PROXIES: {{ .Values.settings.proxies | toString | quote }}
 WEBHOOKS_TO_PRIVATE: {{ ternary "yes" "no" .Values.settings.webhooksToPrivate | quote }}
+INBOX_URL: {{ .Values.settings.inboxUrl | quote }}
 {{- if eq .Values.storage.kind "s3" }}
 {{- with .Values.storage.s3.endpoint }}
 AWS_ENDPOINT_URL_S3: {{ . | quote }}
