@@ -350,6 +350,7 @@ class S3Storage:
 
 
 def client() -> Any:
+    """A client of the store, with keys, region and endpoint as boto3 finds them."""
     return boto3.client(
         "s3",
         config=ClientConfig(
