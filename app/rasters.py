@@ -30,6 +30,8 @@ _EXAGGERATION = 2.0
 # Slopes at a tile's edge are those of its neighbour.
 _MARGIN_PX = 1
 _OVERVIEW_PX = 800
+# Read at once for elevations of single points.
+_MOST_CELLS = 1 << 20
 # Low to high, as red, green, blue: a ramp of even lightness steps.
 _RAMP = np.array(
     [
@@ -173,12 +175,22 @@ def elevations(path: str | Path, points: NDArray[np.float64]) -> NDArray[np.floa
     """
     with rasterio.open(path) as raster:
         col, row = _cells(raster, points[:, 0], points[:, 1])
-        col, row = col - 0.5, row - 0.5
-        left, top = int(np.floor(col.min())) - 1, int(np.floor(row.min())) - 1
-        width = int(np.ceil(col.max())) - left + 2
-        height = int(np.ceil(row.max())) - top + 2
-        window = rasterio.windows.Window(left, top, width, height)
-        part = raster.read(1, window=window, boundless=True, masked=True)
+        return _bilinear(raster, col - 0.5, row - 0.5)
+
+
+def _bilinear(
+    raster: rasterio.DatasetReader, col: NDArray[np.float64], row: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    left, top = int(np.floor(col.min())) - 1, int(np.floor(row.min())) - 1
+    width = int(np.ceil(col.max())) - left + 2
+    height = int(np.ceil(row.max())) - top + 2
+    if width * height > _MOST_CELLS and len(col) > 1:
+        # A long line crosses few of the cells around it: read those of its halves.
+        half = len(col) // 2
+        parts = (slice(None, half), slice(half, None))
+        return np.concatenate([_bilinear(raster, col[part], row[part]) for part in parts])
+    window = rasterio.windows.Window(left, top, width, height)
+    part = raster.read(1, window=window, boundless=True, masked=True)
     values = part.astype(np.float64).filled(np.nan)
     x, y = col - left, row - top
     i, j = np.floor(y).astype(int), np.floor(x).astype(int)

@@ -65,6 +65,8 @@ class Contract:
         Of answers that are no JSON.
     takes : str
         Media type of a body that is no JSON; the view reads it itself.
+    may_be_empty : bool
+        Whether there may be nothing to send, which 204 tells.
     is_secret : bool
         Whether the answer holds something that is shown once and never stored.
     """
@@ -75,6 +77,7 @@ class Contract:
     status: int = 200
     media_type: str = "application/json"
     takes: str = ""
+    may_be_empty: bool = False
     is_secret: bool = False
 
 
@@ -86,6 +89,7 @@ def contract(
     status: int = 200,
     media_type: str = "application/json",
     takes: str = "",
+    may_be_empty: bool = False,
     is_secret: bool = False,
 ) -> Callable[[View], View]:
     """Check what a view takes, and send what it answers. Parameters are those of `Contract`.
@@ -93,7 +97,7 @@ def contract(
     The view returns a value of `answer`, or that with a dictionary of headers, or a response.
     Whatever is read or replaced comes with an ETag; a POST with an `Idempotency-Key` is done once.
     """
-    terms = Contract(body, query, answer, status, media_type, takes, is_secret)
+    terms = Contract(body, query, answer, status, media_type, takes, may_be_empty, is_secret)
     adapter = None if answer is None else TypeAdapter(answer)
 
     def wrap(view: View) -> View:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Flask, current_app
 from flask.typing import ResponseReturnValue
 from pydantic import TypeAdapter
-from werkzeug.routing import Rule
+from werkzeug.routing import AnyConverter, BaseConverter, IntegerConverter, Rule, UUIDConverter
 
 from app.api.contract import Contract
 from app.auth import policy
@@ -86,6 +86,8 @@ def _operation(app: Flask, rule: Rule, terms: Contract, schemas: dict[str, Any])
             "default": {"$ref": "#/components/responses/Problem"},
         },
     }
+    if terms.may_be_empty:
+        operation["responses"]["204"] = {"description": "There is nothing."}
     if found is not None and found.who is policy.Who.ANYBODY:
         operation["security"] = []
     if terms.body is not None:
@@ -115,19 +117,20 @@ def _in_header(method: str, terms: Contract) -> list[dict[str, Any]]:
 
 
 def _in_path(rule: Rule) -> list[dict[str, Any]]:
-    kinds = {
-        "UUIDConverter": {"type": "string", "format": "uuid"},
-        "IntegerConverter": {"type": "integer", "minimum": 0},
-    }
     return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": kinds.get(type(converter).__name__, {"type": "string", "minLength": 1}),
-        }
+        {"name": name, "in": "path", "required": True, "schema": _kind(converter)}
         for name, converter in rule._converters.items()
     ]
+
+
+def _kind(converter: BaseConverter) -> dict[str, Any]:
+    if isinstance(converter, UUIDConverter):
+        return {"type": "string", "format": "uuid"}
+    if isinstance(converter, IntegerConverter):
+        return {"type": "integer", "minimum": 0}
+    if isinstance(converter, AnyConverter):
+        return {"type": "string", "enum": sorted(converter.items)}
+    return {"type": "string", "minLength": 1}
 
 
 def _in_query(terms: Contract, schemas: dict[str, Any]) -> list[dict[str, Any]]:

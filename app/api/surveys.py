@@ -22,6 +22,7 @@ from app.storage import Product, Storage
 
 blueprint = Blueprint("surveys", __name__, url_prefix="/api/v1")
 
+_LAYER = "<any(orthomosaic,hillshade,height):layer>"
 _MAX_GRID_CELLS = 2048
 _PROFILE_POINTS = 400
 # Products of a finished run are replaced as a whole; the browser asks again after this time.
@@ -39,7 +40,7 @@ class SurveySummary(Shape):
 
 
 class SurveyShape(SurveySummary):
-    """A survey with where it lies and what it has."""
+    """A survey with where it lies, what it has, and the sum of its confirmed piles."""
 
     site_id: UUID
     epsg: int
@@ -59,6 +60,9 @@ class SurveyShape(SurveySummary):
     previous_id: UUID | None
     volume_unit: str
     mass_unit: str
+    pile_count: int
+    net_m3: float | None
+    net_u95_m3: float | None
 
 
 class NewSurvey(Shape):
@@ -76,13 +80,14 @@ class GridQuery(Shape):
     against: str = "none"
 
 
+Coordinate = Annotated[float, Field(ge=-1e8, le=1e8)]
+Place = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
+
+
 class ProfileQuestion(Shape):
     """A line on the map."""
 
-    line: Annotated[
-        list[Annotated[list[float], Field(min_length=2, max_length=2)]],
-        Field(min_length=2, max_length=500),
-    ]
+    line: Annotated[list[Place], Field(min_length=2, max_length=500)]
 
 
 class Profile(Shape):
@@ -121,10 +126,10 @@ def show(survey_id: UUID) -> SurveyShape:
     def file_url(name: str) -> str | None:
         return url_for("surveys.file", survey_id=survey_id, name=name) if name in names else None
 
-    before = surveys.previous(survey)
+    before, held = surveys.previous(survey), surveys.with_total(survey_id)
     tiles = url_for(
-        "surveys.tile", survey_id=survey_id, layer="LAYER", z=0, x=0, y=0, _external=False
-    ).replace("LAYER/0/0/0", "{layer}/{z}/{x}/{y}")
+        "surveys.tile", survey_id=survey_id, layer="height", z=0, x=0, y=0, _external=False
+    ).replace("height/0/0/0", "{layer}/{z}/{x}/{y}")
     return SurveyShape(
         id=survey.id,
         name=survey.name,
@@ -137,6 +142,9 @@ def show(survey_id: UUID) -> SurveyShape:
         previous_id=None if before is None else before.id,
         volume_unit=site.volume_unit,
         mass_unit=site.mass_unit,
+        pile_count=held.piles,
+        net_m3=None if held.volume_m3 is None else held.volume_m3.value,
+        net_u95_m3=None if held.volume_m3 is None else held.volume_m3.u95,
         model_url=file_url("model/tileset.json"),
         point_cloud_url=file_url("point_cloud.copc.laz"),
         cameras_url=file_url("cameras.geojson"),
@@ -155,17 +163,17 @@ def remove(survey_id: UUID) -> None:
 
 @blueprint.get("/surveys/<uuid:survey_id>/files/<path:name>")
 @policy.role(Role.VIEWER)
-@contract(media_type="application/octet-stream")
+@contract(media_type="*/*")
 def file(survey_id: UUID, name: str) -> Response:
     """Send a product of a survey, or a range of it."""
     return files.send(current_app.extensions["cairn_storage"], survey_id, name)
 
 
-@blueprint.get("/surveys/<uuid:survey_id>/tiles/<layer>/<int:z>/<int:x>/<int:y>.webp")
+@blueprint.get(f"/surveys/<uuid:survey_id>/tiles/{_LAYER}/<int:z>/<int:x>/<int:y>.webp")
 @policy.role(Role.VIEWER)
-@contract(media_type="image/webp")
+@contract(media_type="image/webp", may_be_empty=True)
 def tile(survey_id: UUID, layer: str, z: int, x: int, y: int) -> Response:
-    """Send a map tile: layer orthomosaic, hillshade or height; 204 where it is empty."""
+    """Send a map tile; 204 where it is empty."""
     bounds = rasters.tile_bounds(z, x, y)
     if bounds is None:
         raise NotFound(f"There is no tile {z}/{x}/{y}.", f"Zoom goes to {rasters.MAX_ZOOM}.")
@@ -229,9 +237,7 @@ def _draw(survey_id: UUID, layer: str, bounds: tuple[float, ...]) -> bytes | Non
     surface = _surface(survey_id)
     if layer == "hillshade":
         return rasters.hillshade_tile(surface, corners)
-    if layer == "height":
-        return rasters.height_tile(surface, corners, rasters.elevation_span(surface))
-    raise NotFound(f"There is no layer {layer!r}.", "Take orthomosaic, hillshade or height.")
+    return rasters.height_tile(surface, corners, rasters.elevation_span(surface))
 
 
 def _surface(survey_id: UUID) -> Product:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
-from app.amount import NORMAL_95, Amount
+from app.amount import Amount
 from app.auth.actor import Actor
 from app.extensions import db
-from app.models import Measurement, Site, SiteMember, Survey, Toe
+from app.models import Site, SiteMember, Survey
 from app.queries import paging, surveys
 
 
@@ -84,26 +83,8 @@ def _visible(actor: Actor) -> Select[tuple[Site]]:
 
 def _card(site: Site) -> Card:
     survey = surveys.newest_ready(site.id)
-    piles, volume = (0, None) if survey is None else _total(survey.id)
+    found = None if survey is None else surveys.with_total(survey.id)
+    piles, volume = (0, None) if found is None else (found.piles, found.volume_m3)
     today = datetime.now(ZoneInfo(site.timezone)).date()
     newest = None if survey is None else survey.flown_on
     return Card(site, survey, piles, volume, is_due(site.survey_weekday, newest, today))
-
-
-def _total(survey_id: UUID) -> tuple[int, Amount | None]:
-    query = (
-        select(
-            func.count(),
-            func.sum(Measurement.net_m3),
-            func.sum(Measurement.own_sigma_m3 * Measurement.own_sigma_m3),
-            func.sum(Measurement.scale_effect_m3),
-            func.sum(Measurement.bias_effect_m3),
-        )
-        .join(Toe, Toe.id == Measurement.toe_id)
-        .where(Toe.survey_id == survey_id, Toe.superseded_at.is_(None), Toe.is_confirmed)
-    )
-    piles, net, variance, scale, bias = db.session.execute(query).one()
-    if not piles:
-        return 0, None
-    # What a pile errs by itself adds in quadrature; scale and bias are the same for all.
-    return piles, Amount(net, NORMAL_95 * math.sqrt(variance + scale**2 + bias**2))

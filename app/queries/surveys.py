@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, and_, func, select
 
+from app.amount import Amount, Part, total
 from app.errors import NotFound
 from app.extensions import db
 from app.models import Measurement, Survey, SurveyState, Toe
@@ -40,27 +42,49 @@ def page(site_id: UUID, last: UUID | None, limit: int) -> list[Survey]:
 
 @dataclass(frozen=True)
 class Summary:
-    """A survey with how many piles it has and what they hold together."""
+    """A survey with how many piles it has and what they hold together; None where it has none."""
 
     survey: Survey
     piles: int
-    net_m3: float
+    volume_m3: Amount | None
 
 
 def with_totals(site_id: UUID) -> list[Summary]:
     """All surveys, the newest first, with their piles."""
-    query = (
-        select(Survey, func.count(Measurement.id), func.coalesce(func.sum(Measurement.net_m3), 0.0))
-        .outerjoin(
-            Toe,
-            and_(Toe.survey_id == Survey.id, Toe.superseded_at.is_(None), Toe.is_confirmed),
+    query = _totals().where(Survey.site_id == site_id).order_by(*_NEWEST)
+    return [_summary(*row) for row in db.session.execute(query)]
+
+
+def with_total(survey_id: UUID) -> Summary:
+    """A survey with its piles."""
+    return _summary(*db.session.execute(_totals().where(Survey.id == survey_id)).one())
+
+
+def _totals() -> Select[tuple[Survey, int, float, float, float, float]]:
+    row = Measurement
+    counted = and_(Toe.survey_id == Survey.id, Toe.superseded_at.is_(None), Toe.is_confirmed)
+    return (
+        select(
+            Survey,
+            func.count(row.id),
+            func.sum(row.net_m3),
+            func.sum(row.own_sigma_m3 * row.own_sigma_m3),
+            func.sum(row.scale_effect_m3),
+            func.sum(row.bias_effect_m3),
         )
-        .outerjoin(Measurement, Measurement.toe_id == Toe.id)
-        .where(Survey.site_id == site_id)
+        .outerjoin(Toe, counted)
+        .outerjoin(row, row.toe_id == Toe.id)
         .group_by(Survey.id)
-        .order_by(*_NEWEST)
     )
-    return [Summary(survey, piles, net_m3) for survey, piles, net_m3 in db.session.execute(query)]
+
+
+def _summary(
+    survey: Survey, piles: int, net: float, variance: float, scale: float, bias: float
+) -> Summary:
+    if not piles:
+        return Summary(survey, 0, None)
+    # What a pile errs by itself adds in quadrature; scale and bias are the same for all.
+    return Summary(survey, piles, total([Part(net, math.sqrt(variance), scale, bias)]))
 
 
 def previous(survey: Survey) -> Survey | None:

@@ -109,3 +109,14 @@ def test_a_profile_rises_over_the_cone(client_of, survey):
 def test_a_bad_question_for_a_grid_is_refused(client_of, survey, query):
     answer = client_of("viewer").get(f"/api/v1/surveys/{survey.id}/grid?{query}")
     assert answer.status_code == 422
+
+
+def test_a_profile_far_beyond_the_survey_has_holes_there(client_of, survey):
+    east, north = CENTRE
+    line = {"line": [[east - 40_000, north], [east + 40_000, north]]}
+    address = f"/api/v1/surveys/{survey.id}/profile"
+    answer = client_of("viewer").post(address, json=line)
+    assert answer.json["elevation_m"][0] is None
+    line = {"line": [[east - 20, north - 40_000], [east, north], [east + 20, north + 40_000]]}
+    assert client_of("viewer").post(address, json=line).status_code == 200
+    assert client_of("viewer").post(address, json={"line": [[1e300, 0], [0, 0]]}).status_code == 422
