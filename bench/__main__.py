@@ -1,6 +1,6 @@
 """``python -m bench``: tables of accuracy, time and memory. They are printed, not judged.
 
-make bench                                     # one RTK and one consumer flight, real flights
+make bench                                     # two flights, real flights, intervals, speed
 make bench BENCH="rendered --seeds 10"         # intervals over ten quarries: hours
 make bench BENCH="rendered --quality standard high --weeks 0 1"
 make bench BENCH="growth"                      # 18, 50 and 150 photos
@@ -24,7 +24,7 @@ from bench.rendered_flights import (
 )
 
 _PARTS = ("rendered", "real", "growth", "intervals", "speed")
-_USUAL = ("rendered", "real", "intervals")
+_USUAL = ("rendered", "real", "intervals", "speed")
 _GROWTH = (18, 50, 150)
 _INTERVAL_PILES = 300
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from volumetrics.base_surface import BaseMethod
 from volumetrics.budget import Accuracy
@@ -110,14 +111,16 @@ def measure_site(
     """
     volumes: list[Volume] = []
     refused: dict[str, str] = {}
-    cut = cutter(survey, toes, toe_sigma_m, min_coverage, excluded)
-    for number, toe in enumerate(toes):
-        report(number / len(toes), toe.name)
-        try:
-            volume = _measure_one(cut, toe, method)
-            volumes.append(replace(volume, warnings=survey.notes + volume.warnings))
-        except VolumetricsError as error:
-            refused[toe.name] = str(error)
+    # Matrices of some hundred rows gain nothing from threads, which spin while they wait.
+    with threadpool_limits(1, user_api="blas"):
+        cut = cutter(survey, toes, toe_sigma_m, min_coverage, excluded)
+        for number, toe in enumerate(toes):
+            report(number / len(toes), toe.name)
+            try:
+                volume = _measure_one(cut, toe, method)
+                volumes.append(replace(volume, warnings=survey.notes + volume.warnings))
+            except VolumetricsError as error:
+                refused[toe.name] = str(error)
     report(1.0, "measured")
     return Site(tuple(volumes), refused, _overlaps(toes))
 
