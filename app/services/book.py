@@ -25,6 +25,10 @@ _KINDS = {
     "production": BookKind.PRODUCTION, "produced": BookKind.PRODUCTION, "in": BookKind.PRODUCTION,
     "sale": BookKind.SALE, "sales": BookKind.SALE, "sold": BookKind.SALE, "out": BookKind.SALE,
 }  # fmt: skip
+_TONNES = {
+    "t": 1.0, "tonne": 1.0, "tonnes": 1.0, "kg": 1e-3, "short ton": 0.90718474,
+    "short tons": 0.90718474,
+}  # fmt: skip
 _SHOWN_ERRORS = 10
 
 
@@ -149,14 +153,16 @@ def _places(header: list[str]) -> dict[str, int]:
 
 def _factor(header: list[str], site: Site) -> float:
     """Tonnes in a unit of the mass column."""
-    named = " ".join(header).casefold()
-    if "short ton" in named:
-        return 0.90718474
-    if re.search(r"[\[(]\s*(t|tonnes)\s*[\])]", named):
-        return 1.0
-    if re.search(r"[\[(]\s*kg\s*[\])]", named):
-        return 1e-3
-    return 1.0 / Units.of(site).per_t
+    named = re.search(r"mass\s*[\[(]\s*(.*?)\s*[\])]", " ".join(header).casefold())
+    if named is None:
+        return 1.0 / Units.of(site).per_t
+    if named[1] not in _TONNES:
+        raise InvalidInput(
+            f"Masses in {named[1]!r} are not understood.",
+            "Write the column as mass [t], mass [kg] or mass [short tons].",
+            field="file",
+        )
+    return _TONNES[named[1]]
 
 
 def _entry(

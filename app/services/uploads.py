@@ -280,6 +280,12 @@ def inspect(path: Path, name: str) -> tuple[dict[str, Any], object | None]:
     found = read_header(path)
     if isinstance(found, str):
         raise InvalidInput(f"{name}: {found}.", "Copy it from the card again, or leave it out.")
+    if (kind := _written_as(path)) != _named(name):
+        # Who converts photos loses what the camera wrote beside the picture.
+        raise InvalidInput(
+            f"{name} is a {kind} and not what its name says.",
+            "Upload the file as the camera wrote it, or give it its right name.",
+        )
     facts = {
         "width_px": found.width_px,
         "height_px": found.height_px,
@@ -291,6 +297,19 @@ def inspect(path: Path, name: str) -> tuple[dict[str, Any], object | None]:
         return facts, None
     facts["receiver"] = place.source
     return facts, from_shape(Point(place.longitude_deg, place.latitude_deg), srid=4326)
+
+
+def _written_as(path: Path) -> str:
+    """The format of a picture that can be read."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return {b"\xff\xd8": "JPEG", b"\x89P": "PNG"}.get(start[:2], "TIFF")
+
+
+def _named(name: str) -> str:
+    """The format that a name says."""
+    suffix = Path(name).suffix.lower()
+    return {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(suffix, "TIFF")
 
 
 def _take_turns(survey_id: UUID) -> None:
