@@ -2,7 +2,8 @@
 
 import os
 
-from app import create_app
+from app import create_app, logs
 from app.config import Config
 
+logs.configure()
 application = create_app(Config.from_environment(os.environ))

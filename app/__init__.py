@@ -8,7 +8,7 @@ from flask import Flask, current_app, g
 from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import commands, handlers, headers, templating, text
+from app import commands, handlers, headers, logs, templating, text
 from app.auth import policy, sessions, tokens
 from app.config import Config
 from app.extensions import babel, csrf, db, limiter, migrate
@@ -37,6 +37,7 @@ def create_app(config: Config) -> Flask:
         When a view has no rule of who may see it.
     """
     app = core(config)
+    logs.install(app)
     from app import api, pages
 
     for blueprint in (*api.blueprints(), *pages.blueprints()):

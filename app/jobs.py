@@ -12,7 +12,7 @@ from uuid import UUID
 
 from flask import Flask
 
-from app import core
+from app import core, logs
 from app.config import Config
 from app.extensions import db
 from app.models import Run, RunState
@@ -33,6 +33,7 @@ _PRODUCTS = (
 def process(run_id: str) -> None:
     """Make the products of a survey, from wherever an earlier attempt left off."""
     app = _app()
+    logs.run_id.set(run_id)
     with app.app_context():
         run = runs.claim(UUID(run_id), f"{socket.gethostname()}:{os.getppid()}")
         if run is not None:
@@ -164,17 +165,20 @@ def _reconstruct(
 
 
 def _failure(error: Any) -> dict[str, Any]:
-    known = {"reason": error.reason, "remedy": error.hint, "stage": getattr(error, "stage", "")}
-    return {name: value for name, value in known.items() if value}
+    stage = getattr(error, "stage", "")
+    known = {"reason": error.reason, "remedy": error.hint, "stage": stage}
+    return {name: value for name, value in known.items() if value} | {"cause": stage or "input"}
 
 
 def _storage_failure(error: Exception) -> dict[str, Any]:
     if isinstance(error, OSError):
         return {
+            "cause": "storage",
             "reason": f"{error}.",
             "remedy": "Free space on the disk, then run again: it resumes.",
         }
     return {
+        "cause": "storage",
         "reason": f"The store of photos and products is away: {error}.",
         "remedy": "Run again when it is back: finished stages are kept.",
     }

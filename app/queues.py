@@ -27,15 +27,18 @@ _LARGE_PHOTOS = 600
 _HOUR_S, _DAY_S = 3600, 24 * 3600
 # RQ's workers tell every half minute that they are at a job.
 _SILENT = timedelta(seconds=90)
+_MEMORY = "cairn:memory:"
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Depth:
-    """How much waits in a queue."""
+    """How much waits in a queue and is being done, and how long the oldest has waited."""
 
     name: str
     waiting: int
+    running: int
+    oldest_s: float
 
 
 def survey_queue(photo_count: int) -> str:
@@ -97,7 +100,24 @@ def withdraw(queue: str, job_id: str) -> None:
 
 def depths() -> list[Depth]:
     """How much waits in each queue."""
-    return [Depth(name, Queue(name, connection=redis()).count) for name in ALL]
+    return [_depth(Queue(name, connection=redis())) for name in ALL]
+
+
+def tell_memory(worker: str, held_bytes: int) -> None:
+    """Note what memory a worker holds."""
+    redis().set(f"{_MEMORY}{worker}", held_bytes, ex=60)
+
+
+def memory_of(worker: str) -> int:
+    """What memory a worker holds, as it last told; 0 where that is long ago."""
+    return int(redis().get(f"{_MEMORY}{worker}") or 0)
+
+
+def _depth(queue: Queue) -> Depth:
+    first = queue.fetch_job(head) if (head := next(iter(queue.get_job_ids(0, 1)), "")) else None
+    waited = datetime.now(UTC) - first.enqueued_at if first and first.enqueued_at else timedelta()
+    running = queue.started_job_registry.get_job_count(cleanup=False)
+    return Depth(queue.name, queue.count, running, waited.total_seconds())
 
 
 def _is_alive(queue: Queue, job_id: str) -> bool:

@@ -17,7 +17,7 @@ from redis import Redis
 from rq import Worker
 from sqlalchemy.dialects.postgresql import insert
 
-from app import core, queues
+from app import core, logs, memory, queues
 from app.config import Config
 from app.extensions import db, redis
 from app.models import WorkerNode
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--queues", nargs="+", choices=queues.ALL, default=list(queues.ALL))
     parser.add_argument("--burst", action="store_true", help="end when the queues are empty")
     chosen = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.configure()
     config = Config.from_environment(os.environ)
     app = core(config)
     name = f"{socket.gethostname()}:{os.getpid()}"
@@ -73,12 +73,13 @@ def _keep(app: Flask, name: str, names: list[str], ended: threading.Event) -> No
 
 def _register(name: str, names: list[str], started_at: datetime) -> None:
     job = _job(name)
+    queues.tell_memory(name, memory.held_bytes())
     facts = {
         "name": name,
         "host": socket.gethostname(),
         "architecture": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": memory.limit_bytes(),
         "queues": names,
         "versions": {"python": platform.python_version()} | {t: version(t) for t in _TOOLS},
         "job": job,

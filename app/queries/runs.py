@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import inspect, select
+from sqlalchemy import func, inspect, select
 
 from app.extensions import db
-from app.models import Run, RunState, WorkerNode
+from app.models import Run, RunState, StageRun, WorkerNode
 
 _ALIVE = timedelta(seconds=20)
 # Earlier than this the first stages say little about the rest.
@@ -55,6 +55,30 @@ def workers() -> list[dict[str, Any]]:
         | {"is_alive": row.heartbeat_at > alive_since}
         for row in db.session.scalars(query)
     ]
+
+
+def count_by_state() -> dict[str, int]:
+    """How many runs are in each state."""
+    counts = dict(db.session.execute(select(Run.state, func.count()).group_by(Run.state)).all())
+    return {str(state): counts.get(state, 0) for state in RunState}
+
+
+def count_failures() -> dict[str, int]:
+    """How many runs failed, by cause: a stage, ``input``, ``storage`` or ``worker``."""
+    cause = func.coalesce(Run.failure["cause"].astext, "unknown")
+    query = select(cause, func.count()).where(Run.state == RunState.FAILED).group_by(cause)
+    return {name: count for name, count in db.session.execute(query)}
+
+
+def stage_seconds() -> dict[str, tuple[int, float]]:
+    """How often each stage was done, and in how many seconds altogether."""
+    seconds = func.extract("epoch", StageRun.ended_at - StageRun.started_at)
+    query = select(StageRun.name, func.count(), func.sum(seconds))
+    done = query.where(StageRun.state == "done", StageRun.started_at.is_not(None))
+    return {
+        name: (count, float(total or 0.0))
+        for name, count, total in db.session.execute(done.group_by(StageRun.name))
+    }
 
 
 def _remaining_s(run: Run) -> float | None:

@@ -231,7 +231,7 @@ def _again(run: Run) -> int:
         where = f"the stage {run.stage}" if run.stage else "the beginning"
         reason = f"The worker died {run.attempts} times, last in {where}."
         remedy = "It may lack memory: use a worker with more, or a lower quality."
-        fail(run.id, {"reason": reason, "remedy": remedy})
+        fail(run.id, {"cause": "worker", "reason": reason, "remedy": remedy})
         return 0
     run.state = RunState.QUEUED
     db.session.flush()
