@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from flask_babel import format_date
+from flask_babel import format_date, format_decimal
 from markupsafe import Markup, escape
 
 from app.amount import Amount
@@ -15,6 +15,7 @@ from app.amount import Amount
 _WIDTH, _HEIGHT = 760, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 28
 _SPARK_WIDTH, _SPARK_HEIGHT = 110, 28
+_LINE = 15
 _PLAN_WIDTH, _PLAN_HEIGHT, _PLAN_MARGIN = 760, 420, 16
 
 
@@ -63,7 +64,8 @@ def trend(points: Sequence[tuple[date, Amount]], unit: str) -> Markup:
         at = y(tick * step)
         parts.append(f'<path class="axis" d="M{_LEFT} {at:.1f}H{_WIDTH - _RIGHT}"/>')
         parts.append(
-            f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{tick * step:,.0f}</text>'
+            f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">'
+            f"{escape(format_decimal(tick * step))}</text>"
         )
     upper = [(x(d), y(a.value + a.u95)) for d, (_, a) in zip(days, points, strict=True)]
     lower = [(x(d), y(a.value - a.u95)) for d, (_, a) in zip(days, points, strict=True)]
@@ -71,7 +73,7 @@ def trend(points: Sequence[tuple[date, Amount]], unit: str) -> Markup:
     line = [(x(d), y(v)) for d, v in zip(days, values, strict=True)]
     parts.append(f'<polyline class="line" points="{_points(line)}"/>')
     for (day, amount), (left, at) in zip(points, line, strict=True):
-        said = f"{format_date(day)}: {amount.value:,.0f} ± {amount.u95:,.0f} {unit}"
+        said = f"{format_date(day)}: {_words(amount)} {unit}"
         parts.append(
             f'<circle class="dot" cx="{left:.1f}" cy="{at:.1f}" r="3.5">'
             f"<title>{escape(said)}</title></circle>"
@@ -85,7 +87,7 @@ def trend(points: Sequence[tuple[date, Amount]], unit: str) -> Markup:
     first, last = points[0], points[-1]
     about = (
         f"From {format_date(first[0])} to {format_date(last[0])}: "
-        f"{first[1].value:,.0f} to {last[1].value:,.0f} ± {last[1].u95:,.0f} {unit}"
+        f"{_words(first[1])} to {_words(last[1])} {unit}"
     )
     return _svg(_WIDTH, _HEIGHT, "chart", about, parts)
 
@@ -128,15 +130,28 @@ def plan(shapes: Sequence[Shape], scale_m: float = 20.0) -> Markup:
             f'<polygon class="shape" fill="{escape(shape.colour)}" points="{_points(ring)}">'
             f"<title>{escape(shape.label)}</title></polygon>"
         )
-        middle = [sum(values) / len(ring) for values in zip(*ring, strict=True)]
-        parts.append(
-            f'<text class="name" x="{middle[0]:.1f}" y="{middle[1] + 4:.1f}" text-anchor="middle">'
-            f"{escape(shape.label)}</text>"
-        )
+        parts.append(_name(shape.label, [sum(xy) / len(ring) for xy in zip(*ring, strict=True)]))
     at = _PLAN_HEIGHT - 10
     parts.append(f'<path class="scale" d="M{_PLAN_MARGIN} {at}h{scale_m * per_m:.1f}"/>')
     parts.append(f'<text x="{_PLAN_MARGIN}" y="{at - 6}">{scale_m:g} m</text>')
     return _svg(_PLAN_WIDTH, _PLAN_HEIGHT, "chart plan", "Plan of the piles, north up", parts)
+
+
+def _name(label: str, middle: Sequence[float]) -> str:
+    """A name around a place, in as many lines as it has words: neighbours seldom meet so."""
+    x, y = middle
+    words = label.split() or [""]
+    top = y + 5.0 - (len(words) - 1) * _LINE / 2.0
+    lines = "".join(
+        f'<tspan x="{x:.1f}" y="{top + place * _LINE:.1f}">{escape(word)}</tspan>'
+        for place, word in enumerate(words)
+    )
+    return f'<text class="name" text-anchor="middle">{lines}</text>'
+
+
+def _words(amount: Amount) -> str:
+    shown = [format_decimal(round(part, amount.digits)) for part in (amount.value, amount.u95)]
+    return " ± ".join(shown)
 
 
 def _svg(width: int, height: int, kind: str, about: str, parts: list[str]) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from flask import Flask, g, request
@@ -33,10 +34,9 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         number=number,
         plus_minus=plus_minus,
-        volume=volume,
         site_volume=site_volume,
         amount=amount,
-        date=format_date,
+        date=day,
         moment=format_datetime,
         size=size,
     )
@@ -75,16 +75,16 @@ def amount(value: Amount | None, factor: float = 1.0) -> str:
     return Markup('{} <span class="pm">± {}</span>').format(text, number(shown.u95, shown.digits))
 
 
-def volume(value_m3: float | None, site: Site) -> str:
-    """A volume in the units of a site."""
-    units = Units.of(site)
-    return "–" if value_m3 is None else f"{number(value_m3 * units.per_m3)} {units.volume}"
-
-
 def site_volume(value: Amount, site: Site) -> str:
     """A volume with its ±, in the units of a site."""
     units = Units.of(site)
     return Markup('{} <span class="pm">{}</span>').format(amount(value, units.per_m3), units.volume)
+
+
+def day(value: date) -> str:
+    """A date in the reader's way, kept on one line."""
+    text: str = format_date(value)
+    return text.replace(" ", "\u00a0")
 
 
 def size(count: float) -> str:

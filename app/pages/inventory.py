@@ -32,7 +32,11 @@ def show(site_id: UUID) -> ResponseReturnValue:
         units=units,
         trend=charts.trend([p for p in points if p[0] <= found.day], units.volume),
         plan=_plan(found),
-        sparks={key: charts.sparkline(values) for key, values in piles.volumes(site_id, found.day)},
+        sparks={
+            pile_id: charts.sparkline(values)
+            for pile_id, values in piles.volumes(site_id, found.day)
+            if len(values) > 1
+        },
     )
 
 

@@ -29,6 +29,9 @@ export interface Survey {
   previous_id: string | null;
   volume_unit: string;
   mass_unit: string;
+  /** Sum of the confirmed piles, null without any. */
+  net_m3: number | null;
+  net_u95_m3: number | null;
 }
 
 /** Rings of map positions, each closed; walls are edges of the outer ring. */

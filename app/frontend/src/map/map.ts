@@ -60,7 +60,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
       const found = await loadPiles(api, survey);
       const items = waiting.update(found);
       toes = found.toes.filter(({ is_confirmed }) => is_confirmed);
-      list.show(toes, items);
+      list.show(found.survey, toes, items);
       plan.setStyle(style(), { diff: true });
       markers.splice(0).forEach((marker) => marker.remove());
       markers.push(...toes.map((toe) => pileMarker(survey, toe, () => focus(toe.id)).addTo(plan)));

@@ -79,5 +79,5 @@ export function roundLength(length_m: number): number {
 }
 
 function coordinates([easting, northing, elevation]: [number, number, number]): string {
-  return `E ${easting.toFixed(2)}  N ${northing.toFixed(2)}  H ${elevation.toFixed(2)} m`;
+  return `E ${number(easting, 2)}  N ${number(northing, 2)}  H ${metres(elevation)}`;
 }

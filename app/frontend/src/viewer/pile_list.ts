@@ -2,7 +2,7 @@
 
 import type { SavedToe, Survey } from "../lib/api";
 import { h, icon, iconButton } from "../lib/dom";
-import { day, number, volume, volumeUnit } from "../lib/format";
+import { day, number, volume } from "../lib/format";
 import type { Item } from "../lib/review";
 import { CHANGES } from "./review";
 import type { Waiting } from "./waiting";
@@ -47,12 +47,12 @@ export class PileList {
     );
   }
 
-  show(toes: readonly SavedToe[], items: readonly Item[]): void {
+  show(survey: Survey, toes: readonly SavedToe[], items: readonly Item[]): void {
     const counted = toes.filter(({ is_confirmed }) => is_confirmed);
     const open = items.filter(({ kind }) => kind !== "gone").length;
     this.body.replaceChildren(
       ...(open ? [this.callToReview(open)] : []),
-      counted.length ? this.total(counted) : this.empty(open),
+      counted.length ? total(survey, counted.length) : this.empty(open),
       ...(counted.length ? [h("ul", { class: "rows", "aria-label": "Piles" }, ...counted.map((toe) => this.row(toe)))] : []),
       ...(items.length ? [h("h3", { class: "section" }, `To review (${items.length})`), h("ul", { class: "rows", "aria-label": "To review" }, ...items.map((item) => this.item(item)))] : []),
     );
@@ -67,12 +67,6 @@ export class PileList {
         h("button", { type: "button", class: "button primary", onclick: () => this.events.review(null) }, "Review (R)"),
         button("Accept all", "quiet", () => this.waiting.acceptAll(), "Accepting…"),
         button("Leave out all", "quiet", () => this.waiting.leaveOutAll(), "Leaving out…")));
-  }
-
-  private total(toes: readonly SavedToe[]): HTMLElement {
-    const { factor, name } = volumeUnit(this.survey);
-    const sum = toes.reduce((net, toe) => net + (toe.volume?.net_m3 ?? 0), 0);
-    return h("p", { class: "total" }, h("span", {}, `${toes.length} ${toes.length === 1 ? "pile" : "piles"}`), h("strong", {}, `${number(sum / factor)} ${name}`));
   }
 
   private empty(waiting: number): HTMLElement {
@@ -102,6 +96,11 @@ export class PileList {
         h("span", { class: "row-name" }, item.name, h("span", { class: "badge" }, CHANGES[item.change])),
         h("span", { class: "row-value muted" }, words)));
   }
+}
+
+function total(survey: Survey, count: number): HTMLElement {
+  const sum = volume(survey.net_m3 ?? 0, survey.net_u95_m3 ?? 0, survey);
+  return h("p", { class: "total" }, h("span", {}, `${count} ${count === 1 ? "pile" : "piles"}`), h("strong", {}, sum));
 }
 
 /** A button for what takes a moment; until it is done it says so. */

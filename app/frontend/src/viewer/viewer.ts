@@ -117,7 +117,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
       const found = await loading;
       toes = found.toes;
       const items = waiting.update(found);
-      list.show(toes, items);
+      list.show(found.survey, toes, items);
       layer.show(toes, items);
       review.update(items);
     } catch (error) {

@@ -8,8 +8,9 @@ import { toeDraftOf } from "./draft";
 const LOOK_MS = 1000;
 const LOOKS = 120;
 
-/** The piles of a survey, those that a program found, and those of the survey before. */
+/** The piles of a survey with their sum, those that a program found, and those of the survey before. */
 export interface Found {
+  survey: Survey;
   toes: readonly SavedToe[];
   proposals: readonly Proposal[];
   before: readonly SavedToe[];
@@ -17,12 +18,13 @@ export interface Found {
 
 /** Load them; without the last two one can still work. */
 export async function loadPiles(api: Api, { id, previous_id }: Survey): Promise<Found> {
-  const [toes, proposals, before] = await Promise.all([
+  const [survey, toes, proposals, before] = await Promise.all([
+    api.survey(id),
     api.toes(id),
     api.proposals(id).catch(() => []),
     previous_id ? api.toes(previous_id).catch(() => []) : [],
   ]);
-  return { toes, proposals, before };
+  return { survey, toes, proposals, before };
 }
 
 export class Waiting {
