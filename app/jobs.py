@@ -18,7 +18,7 @@ from app.extensions import db
 from app.models import Run, RunState
 from app.queries import photos
 from app.queries import surveys as queries
-from app.services import carrying, flights, proposing, runs, spreading, surveys
+from app.services import carrying, flights, following, proposing, runs, spreading, surveys
 from app.storage import FAILURES, Storage
 
 _log = logging.getLogger(__name__)
@@ -58,6 +58,12 @@ def propose(survey_id: str) -> None:
     with _app().app_context():
         proposing.propose(UUID(survey_id))
         carrying.carry(queries.get(UUID(survey_id)))
+
+
+def follow(survey_id: str) -> None:
+    """Do what follows a finished survey."""
+    with _app().app_context():
+        following.follow(UUID(survey_id))
 
 
 def _app() -> Flask:

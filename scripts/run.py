@@ -2,9 +2,9 @@
 
     make run
 
-Starts a private PostGIS and Valkey, migrates, starts the web server and a worker, and on the first
-start fills in the demo: two flights of a simulated quarry, a week apart. Everything lies in
-`build/run`; delete that folder to begin anew.
+Starts a private PostGIS and Valkey, migrates, starts the web server, a worker and the clock, and on
+the first start fills in the demo: two flights of a simulated quarry, a week apart. Everything lies
+in `build/run`; delete that folder to begin anew.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def main() -> int:
             with (
                 _process(_web(chosen.port), environment),
                 _process(["-m", "app.worker"], environment),
+                _process(["-m", "app.clock"], environment),
             ):
                 _wait(chosen.port)
                 print(f"\n  Cairn runs: http://127.0.0.1:{chosen.port}\n", flush=True)

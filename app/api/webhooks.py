@@ -18,7 +18,15 @@ from app.services import webhooks
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/api/v1/organisation/webhooks")
 
-Event = Literal["survey.ready", "survey.failed", "measurement.changed", "period.closed"]
+Event = Literal[
+    "survey.ready",
+    "survey.measured",
+    "survey.failed",
+    "survey.overdue",
+    "delivery.stalled",
+    "measurement.changed",
+    "period.closed",
+]
 
 
 class NewWebhook(Shape):

@@ -7,6 +7,7 @@ from app.models.delivery import Delivery, DeliverySource
 from app.models.idempotency import IdempotencyKey
 from app.models.inbox import Inbox
 from app.models.material import Material, MaterialValue
+from app.models.notice import Notice
 from app.models.period import Period
 from app.models.pile import Measurement, Pile, Toe
 from app.models.report import ReportMail, ReportReader
@@ -31,6 +32,7 @@ __all__ = [
     "Material",
     "MaterialValue",
     "Measurement",
+    "Notice",
     "Organisation",
     "Period",
     "Photo",

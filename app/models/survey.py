@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 
 from geoalchemy2 import Geometry
-from sqlalchemy import LargeBinary, String, UniqueConstraint
+from sqlalchemy import DateTime, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import db
@@ -46,6 +46,10 @@ class Survey(db.Model):
     verdict: Mapped[Document]
     # Piles that a program found, as `app.services.proposing` keeps them.
     proposals: Mapped[Document]
+    # How it lies on the survey before, as `app.services.aligning` found.
+    alignment: Mapped[Document]
+    # When piles were found and carried over; none while that is still to be done.
+    followed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     outline: Mapped[object | None] = mapped_column(Geometry("POLYGON", srid=4326))
 
     site: Mapped[Site] = relationship()

@@ -14,7 +14,7 @@ from app.extensions import db
 from app.models import Site, Survey, Toe
 from app.outline import Base
 from app.queries import surveys, toes
-from app.services import audit, measuring, proposing, snapping, webhooks
+from app.services import aligning, audit, measuring, proposing, snapping, webhooks
 from app.services.measuring import Measured
 from app.services.proposing import Proposal
 from app.services.toes import measurement_of, polygon_of, refuse_if_closed
@@ -99,7 +99,7 @@ def _store(survey: Survey, earlier: Toe, before: Survey, found: Proposal | None)
     base = _base_of(earlier)
     material = toes.material_value(earlier.pile.material_id, survey)
     try:
-        carried = found or _snapped(survey.id, earlier)
+        carried = found or _snapped(survey, earlier)
         measured = measuring.measure(survey.id, earlier.pile.name, carried.outline, base, material)
     except AppError as error:
         _log.info("%s was not carried over: %s", earlier.pile.name, error)
@@ -129,8 +129,8 @@ def _store(survey: Survey, earlier: Toe, before: Survey, found: Proposal | None)
     return True
 
 
-def _snapped(survey_id: UUID, earlier: Toe) -> Proposal:
-    found = snapping.snap(survey_id, toes.outline(earlier))
+def _snapped(survey: Survey, earlier: Toe) -> Proposal:
+    found = snapping.snap(survey.id, aligning.moved(toes.outline(earlier), survey))
     return Proposal(found.outline, earlier, "unchanged", found.confidence, found.reasons)
 
 

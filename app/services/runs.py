@@ -14,11 +14,10 @@ from app.auth.actor import actor_id
 from app.errors import Conflict, InvalidInput, NotFound
 from app.extensions import db
 from app.models import Photo, Run, RunState, Site, StageRun, Survey, SurveyState
-from app.services import audit, webhooks
+from app.services import audit, following, webhooks
 from app.services.toes import refuse_if_closed
 
 PROCESS = "app.jobs.process"
-PROPOSE = "app.jobs.propose"
 MAX_ATTEMPTS = 3
 # A worker says that it lives every few seconds; silent for longer, it is dead.
 _SILENT = timedelta(seconds=60)
@@ -183,12 +182,14 @@ def finish(run_id: UUID, facts: dict[str, Any], verdict: dict[str, Any]) -> None
             row.cpu_s = timing.get("cpu_seconds") or 0.0
     survey = db.session.get_one(Survey, run.survey_id)
     survey.state, survey.facts, survey.verdict = SurveyState.READY, facts, verdict
+    survey.followed_at = None
     site = db.session.get_one(Site, survey.site_id)
     if not site.epsg:
         site.epsg = int(facts.get("epsg") or 0)
-    _tell(survey, site, "survey.ready", {})
+    told = {"site": str(site.id), "survey": str(survey.id), "flown_on": str(survey.flown_on)}
+    webhooks.announce(site.organisation_id, "survey.ready", told)
     db.session.commit()
-    queues.enqueue(queues.SHORT, PROPOSE, str(survey.id), job_id=f"propose-{survey.id}")
+    following.send(survey.id)
 
 
 def fail(run_id: UUID, failure: dict[str, Any], state: RunState = RunState.FAILED) -> None:
@@ -203,7 +204,7 @@ def fail(run_id: UUID, failure: dict[str, Any], state: RunState = RunState.FAILE
     if state == RunState.FAILED:
         if survey.state != SurveyState.READY:
             survey.state = SurveyState.FAILED
-        _tell(survey, db.session.get_one(Site, survey.site_id), "survey.failed", failure)
+        following.tell_failure(run, survey, db.session.get_one(Site, survey.site_id))
     db.session.commit()
 
 
@@ -267,8 +268,3 @@ def _leave(survey: Survey) -> None:
 def _photo_count(survey: Survey) -> int:
     query = select(func.count()).select_from(Photo)
     return db.session.scalar(query.where(Photo.survey_id == survey.id, Photo.kind == "photo")) or 0
-
-
-def _tell(survey: Survey, site: Site, event: str, more: dict[str, Any]) -> None:
-    facts = {"site": str(site.id), "survey": str(survey.id), "flown_on": str(survey.flown_on)}
-    webhooks.announce(site.organisation_id, event, facts | more)

@@ -28,7 +28,15 @@ from app.models import Webhook, WebhookDelivery
 from app.services import audit
 
 _log = logging.getLogger(__name__)
-EVENTS = ("survey.ready", "survey.failed", "measurement.changed", "period.closed")
+EVENTS = (
+    "survey.ready",
+    "survey.measured",
+    "survey.failed",
+    "survey.overdue",
+    "delivery.stalled",
+    "measurement.changed",
+    "period.closed",
+)
 _TIMEOUT_S = 10.0
 # Waits between tries: they span a day and a half, over a weekend's Sunday.
 _WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360, 720, 1080))

@@ -67,7 +67,7 @@ def test_compose_gives_the_application_what_it_needs():
 def test_versions_agree():
     version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.M)[1]
     assert f"ARG VERSION={version}" in (ROOT / "Containerfile").read_text()
-    assert (ROOT / "compose.yaml").read_text().count(f":-{version}}}") == 5
+    assert (ROOT / "compose.yaml").read_text().count(f":-{version}}}") == 6
 
 
 def _locked(name):

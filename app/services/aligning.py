@@ -1,0 +1,56 @@
+"""Aligning: how a survey lies on the one before, over ground that did not change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.errors import NotFound
+from app.models import Survey, Toe
+from app.outline import Outline
+from app.queries import surveys, toes
+from app.services import measuring
+
+
+def align(survey: Survey) -> dict[str, Any]:
+    """Find how a survey lies on the one before.
+
+    Returns
+    -------
+    dict
+        As `volumetrics.alignment.Alignment.summary`, with `against` and `vertical_sigma_m`; or with
+        `problem` where they cannot be aligned; empty for the first survey of a site.
+    """
+    from volumetrics.errors import VolumetricsError
+    from volumetrics.site_change import measure_site_change
+
+    before = surveys.previous(survey)
+    if before is None:
+        return {}
+    known: dict[str, Any] = {"against": str(before.id)}
+    try:
+        piles = [measuring.toe_of(toe.pile.name, toes.outline(toe)) for toe in _piles(before)]
+        change = measure_site_change(
+            measuring.surface(before.id),
+            measuring.surface(survey.id),
+            piles,
+            measuring.TOE_SIGMA_M,
+        )
+    except (VolumetricsError, NotFound) as error:
+        return known | {"problem": str(error)}
+    found = change.alignment
+    return known | found.summary() | {"vertical_sigma_m": found.offset_sigma_m(found.centre_m)}
+
+
+def moved(outline: Outline, survey: Survey) -> Outline:
+    """An outline of the survey before, at the place that it has in this one."""
+    east_m, north_m = (survey.alignment.get(name) or 0.0 for name in ("east_m", "north_m"))
+    rings = [
+        [[x + east_m, y + north_m, *rest] for x, y, *rest in ring] for ring in outline.coordinates
+    ]
+    return replace(outline, coordinates=rings)
+
+
+def _piles(before: Survey) -> Sequence[Toe]:
+    return [toe for toe in toes.of_survey(before.id) if toe.is_confirmed]
