@@ -31,8 +31,9 @@ _ESCAPE_SAMPLES = 200
 _ESCAPE_STARTS = 40
 _MAX_ROUNDS = 30
 _MAJORITY = 0.55
-# Ground does not rise this steeply over itself along a toe.
-_STEEP = 0.2
+# Loose material rises by 0.6 and more, walls far more steeply; hilly ground departs from its plane
+# by up to 0.25 along a toe.
+_STEEP = 0.4
 _MUCH_BETTER = 0.4
 
 

@@ -246,21 +246,18 @@ def _beside_excluded(
 def _doubts(volume: Volume, method_spread_m3: float) -> tuple[str, ...]:
     """What a reader of the interval must know beside it."""
     doubts = []
-    if method_spread_m3 > volume.net_u95_m3:
+    if max(method_spread_m3, volume.ground_u95_m3) > volume.net_u95_m3:
         doubts.append(
-            f"the base methods differ by {method_spread_m3:.1f} m³, more than the interval of "
-            f"±{volume.net_u95_m3:.1f} m³, which holds for the base {volume.base!r}"
-        )
-    if volume.ground_u95_m3 > volume.net_u95_m3:
-        doubts.append(
-            f"the ground undulates along the toe: what the pile hides may hold "
-            f"±{volume.ground_u95_m3:.1f} m³ against the base"
+            f"the ground below matters more than the ±: the base methods differ by "
+            f"{method_spread_m3:.1f} m³, and what the pile hides may hold "
+            f"±{volume.ground_u95_m3:.1f} m³ against the base {volume.base!r}, for which "
+            f"±{volume.net_u95_m3:.1f} m³ holds"
         )
     used_share = volume.base_facts.get("used_share", 1.0)
     if used_share < _FEW_USED:
         doubts.append(
-            f"the base follows only {used_share:.0%} of the toe; the rest is no ground (a wall, "
-            "another pile): mark it as wall or move the line"
+            f"the base follows only {used_share:.0%} of the toe: the rest is no ground (a wall, "
+            "another pile), mark it as wall or move the line"
         )
     return tuple(doubts)
 

@@ -63,6 +63,7 @@ class Volume:
     net_with_excluded_m3 : float or None
         Net volume of the surface as it is, with what was excluded; None without exclusions.
     warnings : tuple of str
+        Each with what it is about first, then, after a colon, the particulars.
     """
 
     pile: str

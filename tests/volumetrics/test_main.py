@@ -126,16 +126,22 @@ def test_a_base_surface_must_be_given_and_in_the_same_crs(
 
 
 def test_an_uneven_toe_is_told_beside_the_interval(
-    survey_folder, write_dsm, write_piles, toe_ring, pile
+    survey_folder, write_dsm, write_piles, toe_ring, pile, capsys
 ):
     grid = pile.grid(20.0, 0.25)
     x, y = grid.x_m()[None, :], grid.y_m()[:, None]
     waves = 0.2 * np.sin(x / 3.0) * np.cos(y / 2.0) + 0.02 * x**2
     write_dsm(survey_folder / "dsm.tif", elevation_m=grid.elevation_m + waves)
-    assert main([str(survey_folder), str(write_piles([feature(toe_ring)]))]) == 0
-    (row,) = rows(survey_folder / "volumes.csv")
+    piles = write_piles([feature(toe_ring, name) for name in "ABCDE"])
+    assert main([str(survey_folder), str(piles)]) == 0
+    row, *_ = rows(survey_folder / "volumes.csv")
     assert "the base methods differ by" in row["warnings"]
-    assert "the ground undulates along the toe" in row["warnings"]
+    assert "what the pile hides may hold" in row["warnings"]
+    told = [line for line in capsys.readouterr().err.splitlines() if "overlap" not in line]
+    assert told == [
+        "warning: the ground below matters more than the ± (A, B, C and 2 more; more in "
+        "volumes.csv)"
+    ]
     assert float(row["ground_u95_m3"]) > float(row["net_u95_m3"])
 
 

@@ -251,6 +251,18 @@ def test_the_plane_is_not_tilted_by_a_wall_along_a_whole_side(side):
     assert volume.base_facts["used_share"] < 0.8
 
 
+def test_the_plane_keeps_ground_that_bends_into_a_ramp():
+    """A plane through the level part alone would take the whole ramp for pile."""
+    heap = Pile((0.0, 0.0), 17.0, 0.3, 0.0, 4.0, 0.5, (100.0, 0.0, 0.0))
+    grid, toe = heap.grid(40.0, 0.25), heap.toe()
+    ramp = 0.3 * np.maximum(grid.x_m(), 0.0)[None, :]
+    volume = measure(grid.with_elevation(grid.elevation_m + ramp), toe)
+    assert volume.base_facts["used_share"] == 1.0
+    # The plane halves the ramp: it lies 0.15 x, less 0.6 m in the middle, and so above the ground
+    # by 1 m at the most.
+    assert abs(volume.net_m3 - heap.volume_m3) < 1.0 * toe.area_m2
+
+
 def pile(**changes):
     values = {
         "centre_m": (0.3, -0.2), "radius_m": 6.0, "aspect": 0.8, "turn_rad": 0.4, "height_m": 4.0,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +31,8 @@ from volumetrics.volume import MIN_COVERAGE
 
 # The sigma of a line that somebody drew on an orthomosaic by hand.
 TOE_SIGMA_M = 0.1
+# A warning that concerns more piles than these counts the others.
+_NAMED = 3
 _METHODS: dict[str, BaseMethod] = {
     "plane": Plane(),
     "triangulated": Triangulated(),
@@ -161,19 +162,23 @@ def _print_table(site: Site) -> None:
     if len(site.volumes) > 1:
         value, budget = site.totals()["net"]
         print(f"{'total':24} {value:12.2f} {budget.u95_m3:10.2f}")
-    for warning in (*site.warnings, *_pile_warnings(site)):
+    for warning in (*site.warnings, *_headlines(site)):
         print(f"warning: {warning}", file=sys.stderr)
     print_refused(site.refused)
 
 
-def _pile_warnings(site: Site) -> list[str]:
-    """The beginning of each pile's warnings in one line a pile; the table has them in full."""
-    found = []
+def _headlines(site: Site) -> list[str]:
+    """What the piles' warnings are about, each once; the table has them in full."""
+    piles: dict[str, list[str]] = {}
     for volume in site.volumes:
-        if volume.warnings:
-            short = "; ".join(re.split(r"[,:;] ", warning)[0] for warning in volume.warnings)
-            found.append(f"{volume.pile}: {short} (more in volumes.csv)")
-    return found
+        for warning in volume.warnings:
+            piles.setdefault(warning.split(": ")[0], []).append(volume.pile)
+    return [f"{about} ({_shortened(names)}; more in volumes.csv)" for about, names in piles.items()]
+
+
+def _shortened(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _about(survey: Survey, options: argparse.Namespace) -> dict[str, object]:
