@@ -27,6 +27,7 @@ _LARGE_PHOTOS = 600
 _HOUR_S, _DAY_S = 3600, 24 * 3600
 # RQ's workers tell every half minute that they are at a job.
 _SILENT = timedelta(seconds=90)
+_ALIVE = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED)
 _MEMORY = "cairn:memory:"
 _log = logging.getLogger(__name__)
 
@@ -103,6 +104,21 @@ def depths() -> list[Depth]:
     return [_depth(Queue(name, connection=redis())) for name in ALL]
 
 
+def lost(job_ids: list[str]) -> list[str]:
+    """Which of these jobs no queue and no worker knows of any more; one question for all."""
+    with redis().pipeline(transaction=False) as pipeline:
+        for job_id in job_ids:
+            pipeline.hget(Job.key_for(job_id), "status")
+        known = pipeline.execute()
+    alive = {status.encode() for status in _ALIVE}
+    return [job for job, status in zip(job_ids, known, strict=True) if status not in alive]
+
+
+def is_my_turn(task: str, seconds: int) -> bool:
+    """Whether nobody else did a task within the last seconds: of many workers one is enough."""
+    return bool(redis().set(f"cairn:turn:{task}", 1, nx=True, ex=seconds))
+
+
 def tell_memory(worker: str, held_bytes: int) -> None:
     """Note what memory a worker holds."""
     redis().set(f"{_MEMORY}{worker}", held_bytes, ex=60)
@@ -122,4 +138,4 @@ def _depth(queue: Queue) -> Depth:
 
 def _is_alive(queue: Queue, job_id: str) -> bool:
     job = queue.fetch_job(job_id)
-    return job is not None and job.get_status() in ("queued", "started", "scheduled", "deferred")
+    return job is not None and job.get_status() in _ALIVE

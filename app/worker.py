@@ -58,9 +58,10 @@ def _keep(app: Flask, name: str, names: list[str], ended: threading.Event) -> No
         try:
             with app.app_context():
                 _register(name, names, started_at)
-                runs.rescue()
-                uploads.remove_expired()
-                webhooks.deliver_due()
+                if queues.is_my_turn("look after", round(_BEAT_S) - 1):
+                    runs.rescue()
+                    uploads.remove_expired()
+                    webhooks.deliver_due()
         except Exception:
             # A database or queue that restarts is back at the next beat.
             _log.exception("the worker could not report itself")

@@ -4,6 +4,7 @@ make bench                                     # two flights, real flights, inte
 make bench BENCH="rendered --seeds 10"         # intervals over ten quarries: hours
 make bench BENCH="rendered --quality standard high --weeks 0 1"
 make bench BENCH="growth"                      # 18, 50 and 150 photos
+make bench BENCH="platform"                    # workers, queue, storage, chart
 make bench BENCH="intervals real"
 """
 
@@ -23,7 +24,7 @@ from bench.rendered_flights import (
     print_piles,
 )
 
-_PARTS = ("rendered", "real", "growth", "intervals", "speed")
+_PARTS = ("rendered", "real", "growth", "intervals", "speed", "platform")
 _USUAL = ("rendered", "real", "intervals", "speed")
 _GROWTH = (18, 50, 150)
 _INTERVAL_PILES = 300
@@ -70,6 +71,8 @@ def main() -> int:
             run("bench.interval_coverage", _INTERVAL_PILES, "--noise", noise)
     if "speed" in parts:
         run("bench.volumetrics_speed")
+    if "platform" in parts:
+        run("bench.platform", chosen.folder, chosen.quality[0])
     return 0 if complete else 1
 
 

@@ -105,7 +105,7 @@ def send(run: Run) -> None:
     """Put a run into its queue, unless it is there."""
     survey = db.session.get_one(Survey, run.survey_id)
     queue = queues.survey_queue(_photo_count(survey))
-    queues.enqueue(queue, PROCESS, str(run.id), job_id=f"run-{run.id}-{run.attempts}")
+    queues.enqueue(queue, PROCESS, str(run.id), job_id=_job_id(run.id, run.attempts))
 
 
 def cancel(run: Run) -> None:
@@ -210,21 +210,31 @@ def fail(run_id: UUID, failure: dict[str, Any], state: RunState = RunState.FAILE
 
 def rescue() -> int:
     """Send runs again whose worker fell silent or whose queue was emptied; returns how many."""
-    now = datetime.now(UTC)
-    silent = now - _SILENT
-    query = select(Run).where(Run.state.in_(_OPEN)).with_for_update(skip_locked=True)
+    silent = datetime.now(UTC) - _SILENT
+    left = (Run.state.in_((RunState.RUNNING, RunState.CANCELLING)), Run.heartbeat_at < silent)
     sent = 0
-    for run in db.session.scalars(query).all():
-        is_silent = run.heartbeat_at is not None and run.heartbeat_at < silent
-        if run.state == RunState.CANCELLING and is_silent:
+    for run in db.session.scalars(select(Run).where(*left).with_for_update(skip_locked=True)).all():
+        if run.state == RunState.CANCELLING:
             fail(run.id, {}, RunState.CANCELLED)
-        elif run.state == RunState.RUNNING and is_silent:
+        else:
             sent += _again(run)
-        elif run.state == RunState.QUEUED:
-            send(run)
-            sent += 1
+    sent += _refill()
     db.session.commit()
     return sent
+
+
+def _refill() -> int:
+    """Send queued runs that the queue lost. There may be thousands, and usually all are there."""
+    query = select(Run.id, Run.attempts).where(Run.state == RunState.QUEUED)
+    jobs = {_job_id(run_id, attempts): run_id for run_id, attempts in db.session.execute(query)}
+    lost = queues.lost(list(jobs))
+    for job in lost:
+        send(db.session.get_one(Run, jobs[job]))
+    return len(lost)
+
+
+def _job_id(run_id: UUID, attempts: int) -> str:
+    return f"run-{run_id}-{attempts}"
 
 
 def _again(run: Run) -> int:

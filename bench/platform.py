@@ -1,0 +1,236 @@
+"""The platform beside the reconstruction: workers, queue, storage, and what waits for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import flask_migrate
+from flask import Flask
+
+from app import core, queues
+from app.config import Config
+from app.extensions import db, redis
+from app.models import Organisation, Photo, Run, RunState, Site, Survey
+from app.services import runs
+from bench.programs import ROOT
+from bench.simulation import Fleet, hours_of_sites
+from scripts.chart_tools import TOOLS
+from scripts.services import postgis, valkey
+
+_WORKERS = (1, 2, 4)
+_SURVEYS = 4
+_QUEUED = 10_000
+_SITES, _SITE_PHOTOS = 200, 200
+
+
+def measure_platform(folder: Path, quality: str) -> None:
+    """Print a table of throughput, of what queue and storage cost, and of full queues."""
+    few, many = _flight(folder, 12), _flight(folder, 40)
+    print("\n| what | aim | measured |\n|---|---|---|")
+    with _platform() as (app, environment):
+        for count in _WORKERS:
+            _throughput(app, environment, few, count, quality)
+        stages = _overhead(app, environment, many, quality)
+        _full_queue()
+    _monday(stages, len(many), quality)
+    _chart()
+
+
+def _flight(folder: Path, photo_count: int) -> list[Path]:
+    flight = folder / f"platform-{photo_count}"
+    command = ["reconstruction.synthetic", str(flight), "--size", "small"]
+    command += ["--photos", str(photo_count)]
+    subprocess.run([sys.executable, "-m", *command], check=True, cwd=ROOT, capture_output=True)
+    return sorted((flight / "images").glob("*.JPG"))
+
+
+@contextlib.contextmanager
+def _platform() -> Iterator[tuple[Flask, dict[str, str]]]:
+    """A private database, queue and folder; the application on them, and its environment."""
+    with tempfile.TemporaryDirectory(prefix="cairn-bench-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with postgis(folder / "cluster") as database, valkey(folder / "valkey") as queue:
+            environment = os.environ | {
+                "DATABASE_URL": database,
+                "REDIS_URL": queue,
+                "STORAGE_URL": f"file://{folder / 'storage'}",
+                "SECRET_KEY": "a key of the bench, known to everybody 0123456789",
+                "PUBLIC_URL": "http://localhost",
+            }
+            app = core(Config.from_environment(environment))
+            with app.app_context():
+                flask_migrate.upgrade()
+                yield app, environment
+
+
+def _queue_surveys(count: int, photos: list[Path], options: dict[str, Any]) -> list[UUID]:
+    """Surveys with photos, each with a run that is queued; returns the runs."""
+    organisation = Organisation(name="Bench")
+    db.session.add(organisation)
+    db.session.flush()
+    site = Site(organisation_id=organisation.id, name="Pit", epsg=25832)
+    db.session.add(site)
+    db.session.flush()
+    surveys = [
+        Survey(site_id=site.id, name=str(number), flown_on=date(2026, 11, 23))
+        for number in range(count)
+    ]
+    db.session.add_all(surveys)
+    db.session.flush()
+    db.session.execute(
+        db.insert(Photo),
+        [
+            {"survey_id": survey.id, "name": path.name, "sha256": bytes([n] * 32), "size": 1}
+            for survey in surveys
+            for n, path in enumerate(photos)
+        ],
+    )
+    queued = [Run(survey_id=s.id, options=options, state=RunState.QUEUED) for s in surveys]
+    db.session.add_all(queued)
+    db.session.commit()
+    return [run.id for run in queued]
+
+
+def _throughput(
+    app: Flask, environment: dict[str, str], photos: list[Path], count: int, quality: str
+) -> None:
+    _, passed_s = _process(app, environment, photos, _SURVEYS, count, quality)
+    _row(
+        f"{_SURVEYS} surveys of {len(photos)} photos, `{quality}`, {count} workers",
+        "",
+        f"{_SURVEYS / passed_s * 3600:.0f} surveys an hour ({passed_s:.0f} s)",
+    )
+
+
+def _overhead(
+    app: Flask, environment: dict[str, str], photos: list[Path], quality: str
+) -> dict[str, float]:
+    """What of a survey's time is in no stage; returns the CPU-seconds of its stages."""
+    (run,), passed_s = _process(app, environment, photos, 1, 1, quality)
+    facts = run.survey.facts["stages"]
+    lost = 1.0 - sum(timing["seconds"] for timing in facts) / passed_s
+    _row(
+        f"{len(photos)} photos, `{quality}`: time from the button to the products in no stage",
+        "5 %",
+        f"{100 * lost:.1f} % of {passed_s:.0f} s",
+    )
+    return {timing["stage"]: timing["cpu_seconds"] for timing in facts}
+
+
+def _process(
+    app: Flask,
+    environment: dict[str, str],
+    photos: list[Path],
+    surveys: int,
+    workers: int,
+    quality: str,
+) -> tuple[list[Run], float]:
+    """Do surveys with so many workers; returns the runs and the seconds of all."""
+    options = {"quality": quality, "engine": "colmap", "epsg": None}
+    ids = _queue_surveys(surveys, photos, options)
+    for run_id in ids:
+        survey_id = db.session.get_one(Run, run_id).survey_id
+        for path in photos:
+            shutil.copy(path, app.extensions["cairn_storage"].photos(survey_id))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "app.worker"],
+            env=environment,
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(workers)
+    ]
+    _wait(lambda: len(redis().smembers("rq:workers")) >= workers)
+    started = time.monotonic()
+    for run_id in ids:
+        runs.send(db.session.get_one(Run, run_id))
+    _wait(lambda: not _open(ids))
+    passed_s = time.monotonic() - started
+    for process in processes:
+        process.terminate()
+        process.wait()
+    done = [db.session.get_one(Run, run_id) for run_id in ids]
+    if failed := [run.failure for run in done if run.state != RunState.DONE]:
+        raise RuntimeError(f"{len(failed)} runs failed: {failed[0]}")
+    return done, passed_s
+
+
+def _open(ids: list[UUID]) -> int:
+    db.session.rollback()
+    states = (RunState.QUEUED, RunState.RUNNING)
+    query = db.select(db.func.count()).select_from(Run)
+    return db.session.scalar(query.where(Run.id.in_(ids), Run.state.in_(states))) or 0
+
+
+def _wait(condition: Any, seconds: float = 3600.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise RuntimeError("it took more than an hour")
+        time.sleep(0.2)
+
+
+def _full_queue() -> None:
+    """Dispatch ten thousand runs, look after them, and send them again into an emptied queue."""
+    ids = _queue_surveys(_QUEUED, [Path("a.jpg")], {})
+    times = []
+    for run_id in ids:
+        started = time.perf_counter()
+        runs.send(db.session.get_one(Run, run_id))
+        times.append(time.perf_counter() - started)
+    worst = statistics.quantiles(times, n=1000)[-1]
+    said = f"{1e3 * statistics.mean(times):.1f} ms, 99.9 % below {1e3 * worst:.1f} ms"
+    _row(f"{_QUEUED:,} queued runs: dispatch of each", "50 ms", said)
+    db.session.rollback()
+    started = time.perf_counter()
+    sent = runs.rescue()
+    passed_s = time.perf_counter() - started
+    _row(f"the reconciler, {_QUEUED:,} runs queued, {sent} lost", "1 s", f"{passed_s:.2f} s")
+    waiting = {depth.name: depth.waiting for depth in queues.depths()}
+    _row("in the queue afterwards", f"{_QUEUED:,}", f"{sum(waiting.values()):,}")
+
+
+def _monday(stages: dict[str, float], photo_count: int, quality: str) -> None:
+    scaled = {name: cpu_s * _SITE_PHOTOS / photo_count for name, cpu_s in stages.items()}
+    hours = hours_of_sites(scaled, Fleet(), _SITES, 3600.0)
+    total = sum(scaled.values()) * _SITES / 3600.0
+    _row(
+        f"simulated: {_SITES} sites of {_SITE_PHOTOS} photos within an hour, `{quality}`, "
+        f"50 workers of 16 cores ({total:.0f} core-hours)",
+        "",
+        f"half done {60 * statistics.median(hours):.0f} min after upload, "
+        f"all after {60 * max(hours):.0f} min",
+    )
+
+
+def _chart() -> None:
+    helm = str(TOOLS / "helm4")
+    values = ROOT / "helm" / "cairn" / "ci" / "whole.yaml"
+    command = [helm, "template", "cairn", str(ROOT / "helm" / "cairn"), "--values", str(values)]
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True)
+    passed_s = time.perf_counter() - started
+    said = f"{passed_s:.2f} s" if done.returncode == 0 else done.stderr.decode()[:200]
+    _row("chart, rendered with all parts", "1 s", said)
+
+
+def _row(what: str, aim: str, measured: str) -> None:
+    print(f"| {what} | {aim} | {measured} |", flush=True)
+
+
+if __name__ == "__main__":
+    measure_platform(Path(sys.argv[1]), sys.argv[2])
