@@ -14,15 +14,27 @@ from flask import Flask
 
 from app import core, logs
 from app.config import Config
+from app.errors import AppError
 from app.extensions import db
-from app.models import Run, RunState
+from app.models import Run, RunState, SurveyKind
 from app.queries import photos
 from app.queries import surveys as queries
-from app.services import carrying, flights, following, proposing, runs, spreading, surveys
+from app.services import (
+    carrying,
+    finished_surfaces,
+    flights,
+    following,
+    proposing,
+    runs,
+    spreading,
+    surveys,
+)
 from app.storage import FAILURES, Storage
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 1.0
+# The only stage of a surface that another program finished.
+_SURFACE = "surface"
 # What of the workspace are products; the rest is for resuming.
 _PRODUCTS = (
     "survey.json", "accuracy.json", "dsm.tif", "dsm_quality.tif", "orthomosaic.tif",
@@ -108,18 +120,24 @@ def _process(app: Flask, run: Run) -> None:
     from reconstruction.pipeline import RECIPE
 
     run_id, survey_id, options = run.id, run.survey_id, dict(run.options)
-    runs.plan(run_id, [stage.name for stage in RECIPE])
+    is_finished = run.survey.kind == SurveyKind.SURFACE
+    runs.plan(run_id, [_SURFACE] if is_finished else [stage.name for stage in RECIPE])
     db.session.remove()
     storage: Storage = app.extensions["cairn_storage"]
     try:
         with _Pulse(app, run_id) as pulse:
-            spreader = _spreader(app, storage, survey_id)
-            workspace = _reconstruct(storage, survey_id, options, pulse, spreader)
+            if is_finished:
+                workspace = _take_surface(storage, survey_id, options, pulse)
+            else:
+                spreader = _spreader(app, storage, survey_id)
+                workspace = _reconstruct(storage, survey_id, options, pulse, spreader)
             storage.publish(survey_id, [n for n in _PRODUCTS if (workspace / n).exists()])
     except Cancelled:
         runs.fail(run_id, {}, RunState.CANCELLED)
     except ReconstructionError as error:
         runs.fail(run_id, _failure(error))
+    except AppError as error:
+        runs.fail(run_id, {"reason": error.reason, "remedy": error.remedy})
     except FAILURES as error:
         _log.exception("run %s failed for storage", run_id)
         runs.fail(run_id, _storage_failure(error))
@@ -167,6 +185,23 @@ def _reconstruct(
     cores = len(os.sched_getaffinity(0))
     reconstruct(request(), cores, report, pulse.cancelled, spreader=spreader)
     keep(current)
+    return workspace
+
+
+def _take_surface(
+    storage: Storage, survey_id: UUID, options: dict[str, Any], pulse: _Pulse
+) -> Path:
+    """Make the survey of a surface that another program finished, in its workspace."""
+    from reconstruction.errors import Cancelled
+
+    workspace = storage.workspace(survey_id)
+
+    def report(fraction: float, message: str) -> None:
+        pulse.report(_SURFACE, fraction, message)
+        if pulse.cancelled.is_set():
+            raise Cancelled
+
+    finished_surfaces.make(survey_id, options, workspace, report)
     return workspace
 
 

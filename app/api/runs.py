@@ -6,11 +6,11 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from flask import Blueprint, Response, stream_with_context
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app import queues
 from app.api.contract import Shape, contract
@@ -28,16 +28,32 @@ _EVERY_S = 1.0
 _LONGEST_S = 300.0
 
 
+Sigma = Annotated[float, Field(gt=0, le=100)]
+
+
 class RunChoice(Shape):
-    """How to process a survey."""
+    """How to process a survey.
+
+    The last three are of a finished surface: 1 sigma of its noise and the distance over which that
+    hangs together, estimated where they are not stated, and 1 sigma of its height as a whole.
+    """
 
     quality: Literal["preview", "standard", "high"] = "standard"
     engine: Literal["colmap", "opensfm"] = "colmap"
     epsg: Annotated[int, Field(ge=1024, le=999999)] | None = None
+    noise_sigma_m: Sigma | None = None
+    noise_range_m: Sigma | None = None
+    vertical_sigma_m: Sigma | None = None
+
+    @model_validator(mode="after")
+    def _noise_is_whole(self) -> Self:
+        if (self.noise_sigma_m is None) != (self.noise_range_m is None):
+            raise ValueError("noise_sigma_m and noise_range_m go together")
+        return self
 
     def choice(self) -> runs.Choice:
         """As the services take it."""
-        return runs.Choice(self.quality, self.engine, self.epsg)
+        return runs.Choice(**self.model_dump())
 
 
 class StageShape(Shape):

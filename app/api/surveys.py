@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import numpy as np
@@ -15,7 +15,7 @@ from app import files, rasters
 from app.api.contract import Page, PageQuery, Shape, contract, next_page
 from app.auth import policy
 from app.errors import InvalidInput, NotFound
-from app.models import Role, Survey
+from app.models import Role, Survey, SurveyKind
 from app.queries import surveys
 from app.services import surveys as survey_service
 from app.storage import Product, Storage
@@ -66,10 +66,11 @@ class SurveyShape(SurveySummary):
 
 
 class NewSurvey(Shape):
-    """A survey that is about to be uploaded."""
+    """A survey that is about to be uploaded: photos, or a surface that another program finished."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     flown_on: date
+    kind: Literal["photos", "surface"] = "photos"
 
 
 class GridQuery(Shape):
@@ -110,8 +111,9 @@ def index(site_id: UUID, query: PageQuery) -> dict[str, Any]:
 @policy.role(Role.SURVEYOR)
 @contract(body=NewSurvey, answer=SurveySummary, status=201)
 def create(site_id: UUID, body: NewSurvey) -> Survey:
-    """Make a survey to upload photos to."""
-    return survey_service.create(policy.current_site(), body.name, body.flown_on)
+    """Make a survey to upload photos or a surface to, by tus 1.0 at its `uploads`."""
+    kind = SurveyKind(body.kind)
+    return survey_service.create(policy.current_site(), body.name, body.flown_on, kind)
 
 
 @blueprint.get("/surveys/<uuid:survey_id>")
@@ -166,7 +168,8 @@ def remove(survey_id: UUID) -> None:
 @contract(media_type="*/*")
 def file(survey_id: UUID, name: str) -> Response:
     """Send a product of a survey, or a range of it."""
-    return files.send(current_app.extensions["cairn_storage"], survey_id, name)
+    storage: Storage = current_app.extensions["cairn_storage"]
+    return files.send(storage, storage.product(survey_id, name))
 
 
 @blueprint.get(f"/surveys/<uuid:survey_id>/tiles/{_LAYER}/<int:z>/<int:x>/<int:y>.webp")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
 from uuid import UUID
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import Field
 
-from app.api.contract import Shape
 from app.api.runs import RunChoice
+from app.api.surveys import NewSurvey
 from app.auth import policy
 from app.errors import AppError, InvalidInput
 from app.models import Role, SurveyKind
@@ -35,14 +33,6 @@ _FILES = (
     ("accuracy.json", "Accuracy, JSON"),
     ("survey.json", "Survey, JSON"),
 )
-
-
-class NewSurvey(Shape):
-    """The form of a new survey."""
-
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    flown_on: date
-    kind: Literal["photos", "surface"] = "photos"
 
 
 @blueprint.get("/sites/<uuid:site_id>/surveys")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,8 @@ from app import queues
 from app.auth.actor import actor_id
 from app.errors import Conflict, InvalidInput, NotFound
 from app.extensions import db
-from app.models import Photo, Run, RunState, Site, StageRun, Survey, SurveyState
+from app.models import Photo, Run, RunState, Site, StageRun, Survey, SurveyKind, SurveyState
+from app.queries import photos
 from app.services import audit, following, webhooks
 from app.services.toes import refuse_if_closed
 
@@ -32,10 +33,10 @@ class Choice:
     quality: str = "standard"
     engine: str = "colmap"
     epsg: int | None = None
-
-    def document(self) -> dict[str, Any]:
-        """As it is stored."""
-        return {"quality": self.quality, "engine": self.engine, "epsg": self.epsg}
+    # Of a finished surface, see `app.services.finished_surfaces.Stated`.
+    noise_sigma_m: float | None = None
+    noise_range_m: float | None = None
+    vertical_sigma_m: float | None = None
 
 
 def get(run_id: UUID) -> Run:
@@ -72,15 +73,10 @@ def start(survey: Survey, choice: Choice) -> Run:
     query = select(Run.id).where(Run.survey_id == survey.id, Run.state.in_(_OPEN))
     if db.session.scalar(query) is not None:
         raise Conflict("The survey is being processed already.", "Watch that run, or cancel it.")
-    count = _photo_count(survey)
-    if count < 3:
-        raise InvalidInput(
-            f"The survey has {count} photos; a surface needs at least 3 that overlap.",
-            "Upload the whole flight first.",
-        )
+    _check_files(survey)
     run = Run(
         survey_id=survey.id,
-        options=choice.document(),
+        options=asdict(choice),
         state=RunState.QUEUED,
         created_by=actor_id(),
     )
@@ -94,7 +90,7 @@ def start(survey: Survey, choice: Choice) -> Run:
         organisation_id=site.organisation_id,
         site_id=site.id,
         run=str(run.id),
-        **choice.document(),
+        **asdict(choice),
     )
     db.session.commit()
     send(run)
@@ -273,6 +269,19 @@ def _note_stage(run_id: UUID, name: str, message: str, now: datetime) -> None:
 def _leave(survey: Survey) -> None:
     """Back to what the survey was before the run."""
     survey.state = SurveyState.READY if survey.facts else SurveyState.COLLECTING
+
+
+def _check_files(survey: Survey) -> None:
+    if survey.kind == SurveyKind.SURFACE:
+        if not photos.names(survey.id, "surface"):
+            raise InvalidInput("The survey has no surface yet.", "Upload a GeoTIFF, LAS or LAZ.")
+        return
+    count = _photo_count(survey)
+    if count < 3:
+        raise InvalidInput(
+            f"The survey has {count} photos; a surface needs at least 3 that overlap.",
+            "Upload the whole flight first.",
+        )
 
 
 def _photo_count(survey: Survey) -> int:

@@ -25,6 +25,7 @@ from app.config import Config
 from app.errors import AppError, BusyError, Conflict, InvalidInput, NotFound, TooLarge
 from app.extensions import db
 from app.models import Photo, Survey, SurveyState, Upload
+from app.services import finished_surfaces
 from app.storage import Partial, Storage
 
 _EXPIRES = timedelta(days=7)
@@ -86,6 +87,8 @@ def begin(survey: Survey, name: str, length: int, sha256: str) -> Upload:
     if survey.state == SurveyState.PROCESSING:
         raise Conflict("The survey is being processed.", "Cancel that, or make a new survey.")
     kind = kind_of(safe_name(name), survey.kind)
+    if kind == "surface" and _has_surface(survey.id):
+        raise Conflict("The survey has a surface already.", "Make a new survey for another one.")
     limit_mb = config.max_photo_mb if kind != "surface" else config.max_surface_mb
     if not 0 <= length <= limit_mb * 1_000_000:
         raise TooLarge(
@@ -216,6 +219,8 @@ def _finish(upload: Upload) -> None:
             if upload.sha256 and digest.hex() != upload.sha256:
                 raise InvalidInput(f"{upload.name} arrived damaged.", "Upload it again.")
             kind = kind_of(upload.name, survey.kind)
+            if kind == "surface":
+                finished_surfaces.check(path, upload.name)
             facts, position = inspect(path, upload.name) if kind == "photo" else ({}, None)
         _take_turns(survey.id)
         if _has(survey.id, digest):
@@ -320,6 +325,11 @@ def _take_turns(survey_id: UUID) -> None:
 def _has(survey_id: UUID, digest: bytes) -> bool:
     query = select(Photo.id).where(Photo.survey_id == survey_id, Photo.sha256 == digest)
     return db.session.scalar(query) is not None
+
+
+def _has_surface(survey_id: UUID) -> bool:
+    query = select(Photo.id).where(Photo.survey_id == survey_id, Photo.kind == "surface")
+    return db.session.scalar(query.limit(1)) is not None
 
 
 def _free_name(survey_id: UUID, name: str) -> str:

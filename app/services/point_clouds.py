@@ -1,0 +1,146 @@
+"""Point clouds of LAS and LAZ files as surfaces: the mean elevation in each cell of a grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyproj
+from numpy.typing import NDArray
+
+from app.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from reconstruction.rasters import Grid
+
+Progress = Callable[[float, str], None]
+_CHUNK_POINTS = 2_000_000
+# Classes of LAS 1.4 that are no surface: low noise and high noise.
+_NOISE = (7, 18)
+# By chance 0.2 % of the cells of such a mean are empty; those stay holes.
+_POINTS_A_CELL = 6.0
+_CELL_SIZES_M = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
+_PROBE_M = 1.0
+# Some 16 bytes a cell are needed: 2 GB.
+_MOST_CELLS = 130_000_000
+_FARTHEST_M = 10_000.0
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """A point cloud on disk, read in parts.
+
+    Parameters
+    ----------
+    path : Path
+    crs : pyproj.CRS
+    bounds_m : tuple of float
+        West, south, east, north, as the header says.
+    count : int
+    """
+
+    path: Path
+    crs: pyproj.CRS
+    bounds_m: tuple[float, float, float, float]
+    count: int
+
+    @classmethod
+    def opened(cls, path: Path, stated_crs: str | None) -> PointCloud:
+        """Read the header.
+
+        Raises
+        ------
+        InvalidInput
+            When it cannot be read, has no points, spans more than a quarry or names no CRS.
+        """
+        import laspy
+
+        with _readable(path), laspy.open(path) as file:
+            header = file.header
+            crs = header.parse_crs()
+        (west, south), (east, north) = header.mins[:2], header.maxs[:2]
+        if not header.point_count:
+            raise InvalidInput(f"{path.name} has no points.", "Export it again.")
+        if not max(east - west, north - south) <= _FARTHEST_M:
+            raise InvalidInput(
+                f"{path.name} spans {east - west:,.0f} m by {north - south:,.0f} m.",
+                "Cut it to the site: single points far away make it that large.",
+            )
+        if crs is None and stated_crs is None:
+            raise InvalidInput(
+                f"{path.name} names no CRS, so its unit is unknown.", "State its EPSG code.", "epsg"
+            )
+        found = pyproj.CRS.from_user_input(crs if crs is not None else stated_crs)
+        return cls(path, found, (west, south, east, north), header.point_count)
+
+    def grid(self, epsg: int, progress: Progress) -> Grid:
+        """A grid whose cells hold some points each, by the median density where there are any."""
+        from reconstruction.rasters import Grid
+
+        probe = Grid.covering(epsg, self.bounds_m, _PROBE_M)
+        counts = np.zeros(probe.rows * probe.cols, dtype=np.int64)
+        for cells, _, done in self._parts(probe):
+            counts += np.bincount(cells, minlength=len(counts))
+            progress(0.5 * done, f"{done:.0%} of the points are counted")
+        if not counts.any():
+            raise InvalidInput(f"{self.path.name} has nothing but noise.", "Classify it again.")
+        density_m2 = float(np.median(counts[counts > 0])) / _PROBE_M**2
+        area_m2 = probe.rows * probe.cols * _PROBE_M**2
+        least_m = max(math.sqrt(_POINTS_A_CELL / density_m2), math.sqrt(area_m2 / _MOST_CELLS))
+        fitting = [size_m for size_m in _CELL_SIZES_M if size_m >= least_m]
+        return Grid.covering(epsg, self.bounds_m, fitting[0] if fitting else math.ceil(least_m))
+
+    def means(self, grid: Grid, progress: Progress) -> NDArray[np.float32]:
+        """The mean elevation of the points in each cell, NaN where there are none.
+
+        Returns
+        -------
+        ndarray, shape (rows, cols)
+        """
+        size = grid.rows * grid.cols
+        sums, counts = np.zeros(size), np.zeros(size, dtype=np.int64)
+        for cells, elevation_m, done in self._parts(grid):
+            sums += np.bincount(cells, weights=elevation_m, minlength=size)
+            counts += np.bincount(cells, minlength=size)
+            progress(0.5 + 0.5 * done, f"{done:.0%} of the points are laid onto the grid")
+        with np.errstate(invalid="ignore"):
+            means = (sums / counts).astype(np.float32)
+        return means.reshape(grid.rows, grid.cols)
+
+    def _parts(self, grid: Grid) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64], float]]:
+        """Cells and elevations of the points that are surface, and the share read so far."""
+        import laspy
+
+        read = 0
+        with laspy.open(self.path) as file:
+            chunks = file.chunk_iterator(_CHUNK_POINTS)
+            while True:
+                with _readable(self.path):
+                    points = next(chunks, None)
+                if points is None:
+                    return
+                x, y, z = (np.asarray(axis) for axis in (points.x, points.y, points.z))
+                col = np.floor((x - grid.west) / grid.cell_size_m).astype(np.intp)
+                row = np.floor((grid.north - y) / grid.cell_size_m).astype(np.intp)
+                is_inside = (col >= 0) & (col < grid.cols) & (row >= 0) & (row < grid.rows)
+                chosen = is_inside & ~np.isin(np.asarray(points.classification), _NOISE)
+                read += len(x)
+                yield row[chosen] * grid.cols + col[chosen], z[chosen], read / self.count
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    import laspy
+    import lazrs
+
+    damage = (laspy.LaspyException, lazrs.LazrsError, ValueError, OSError)
+    try:
+        yield
+    except (*damage, pyproj.exceptions.CRSError) as error:
+        reason = f"{path.name} cannot be read: {error}."
+        raise InvalidInput(reason, "Copy or export it again.") from error
