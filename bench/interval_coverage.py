@@ -1,6 +1,6 @@
 """How often the 95 % intervals hold the truth, for each base, over many synthetic piles.
 
-    python bench/interval_coverage.py [PILES] [--noise known|estimated] [--ground plane|undulating]
+    python -m bench.interval_coverage [PILES] [--noise known|estimated] [--ground plane|undulating]
 
 Each pile is measured on a surface with nested correlated noise that grows with the slope, a
 hand-drawn toe, a wrong scale and a wrong level, and compared with what the same base gives on the

@@ -1,6 +1,6 @@
 """CPU time of measuring piles, beside what simpler tools do with the same cells.
 
-    python bench/volumetrics_speed.py [--piles N]
+    python -m bench.volumetrics_speed [--piles N]
 
 A pile of 50 m x 50 m at 5 cm (a million cells) with its budget, for each base; then a site of many
 piles read from a GeoTIFF. Masking means what zonal statistics do: cells whose centre is inside

@@ -15,12 +15,14 @@ import shapely
 from affine import Affine
 from scipy import ndimage
 
-from volumetrics.grid import Grid, area_fraction
+from volumetrics.grid import Array, Grid, area_fraction
 from volumetrics.terrain import STEEP, Mask, below, disk, steepness
 from volumetrics.toe import Toe
 
 # Wider things cannot be told from a part of the pile by their shape.
 _WIDEST_M = 4.0
+# No loose material rests more steeply than at 42 degrees.
+_LOOSE = 0.9
 _STANDS_OUT_M, _MIN_AREA_M2 = 0.3, 0.8
 # The feet of an object, which interpolation and matching smear, belong to it as well.
 _RIM_M = 0.4
@@ -66,8 +68,8 @@ def propose_objects(grid: Grid, toe: Toe) -> tuple[Standing, ...]:
     cell_m = grid.cell_size_m
     near = area_fraction(toe.polygon.buffer(_AROUND_M), grid) > 0.0
     filled = np.where(seen, grid.elevation_m, np.nanmin(grid.elevation_m))
-    opened = ndimage.grey_opening(filled, footprint=disk(0.5 * _WIDEST_M / cell_m))
-    stands = seen & near & (filled - opened > _STANDS_OUT_M)
+    stands = filled - _loose_skin(filled, cell_m) > _STANDS_OUT_M
+    stands = seen & near & ndimage.binary_fill_holes(stands)
     if toe.walls is not None:
         stands &= area_fraction(toe.walls.buffer(2.0 * _RIM_M), grid) == 0.0
     label, _ = ndimage.label(stands, structure=np.ones((3, 3)))
@@ -88,6 +90,18 @@ def propose_objects(grid: Grid, toe: Toe) -> tuple[Standing, ...]:
         if one is not None:
             found.append(one)
     return tuple(sorted(found, key=lambda one: -one.height_m))
+
+
+def _loose_skin(elevation_m: Array, cell_m: float) -> Array:
+    """The highest surface below this one that cones of loose material could fill.
+
+    It is the surface itself wherever that is no steeper, crests and tips included. Of what is
+    steeper and not wider than a cone it leaves out the sides and all that stands high.
+    """
+    cone = disk(0.5 * _WIDEST_M / cell_m)
+    offset = np.arange(cone.shape[0]) - cone.shape[0] // 2
+    fall = -_LOOSE * cell_m * np.hypot(offset[:, None], offset[None, :])
+    return np.asarray(ndimage.grey_opening(elevation_m, footprint=cone, structure=fall))
 
 
 def _standing(grid: Grid, mask: Mask, steep: Mask) -> Standing | None:
