@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import mimetypes
 from http import HTTPStatus
-from uuid import UUID
 
 from flask import Response, current_app, redirect, request, send_file
 
 from app.config import Config
-from app.storage import Storage
+from app.storage import Product, Storage
 
 # What scripts of a page ask for comes from the server: the page may talk to nobody else.
 _IN_PAGE = ("cors", "no-cors", "same-origin")
 
 
-def send(storage: Storage, survey_id: UUID, name: str) -> Response:
-    """Send a product, or the range of it that was asked for.
-
-    Raises
-    ------
-    NotFound
-        When there is no such product.
-    """
-    product = storage.product(survey_id, name)
+def send(storage: Storage, product: Product) -> Response:
+    """Send a product or a photo, or the range of it that was asked for."""
     if not product.key:
         return send_file(product.path, conditional=True, as_attachment=False)
     config: Config = current_app.extensions["cairn_config"]
@@ -31,7 +23,7 @@ def send(storage: Storage, survey_id: UUID, name: str) -> Response:
     link = storage.link(product) if config.has_direct_downloads and is_direct else None
     if link is not None:
         return redirect(link)  # type: ignore[return-value]
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    kind = mimetypes.guess_type(product.name)[0] or "application/octet-stream"
     answer = Response(mimetype=kind)
     answer.headers["Accept-Ranges"] = "bytes"
     answer.set_etag(f"{product.version}-{product.size:x}")

@@ -14,6 +14,7 @@ from wsgiref.handlers import format_date_time
 
 from flask import Blueprint, Response, request, url_for
 
+from app import files
 from app.api.contract import Page, PageQuery, Shape, contract, next_page
 from app.auth import policy
 from app.errors import InvalidInput
@@ -39,6 +40,7 @@ class PhotoShape(Shape):
     name: str
     kind: str
     size: int
+    sha256: str
     position: list[float] | None
     facts: dict[str, Any]
 
@@ -78,6 +80,15 @@ def index(survey_id: UUID, query: PageQuery) -> dict[str, Any]:
     """List the files of a survey that arrived in full, by name."""
     items = [PhotoShape(**facts) for facts in photos.page(survey_id, query.after, query.limit)]
     return {"items": items, "next": next_page(items, query)}
+
+
+@blueprint.get("/surveys/<uuid:survey_id>/photos/<name>")
+@policy.role(Role.VIEWER)
+@contract(media_type="application/octet-stream")
+def show(survey_id: UUID, name: str) -> Response:
+    """Send a file as it was uploaded, or a range of it."""
+    storage = uploads.storage()
+    return files.send(storage, storage.original(survey_id, photos.get(survey_id, name).name))
 
 
 @blueprint.post("/surveys/<uuid:survey_id>/uploads")

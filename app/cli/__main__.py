@@ -1,4 +1,7 @@
-"""``cairn upload FOLDER --site SITE``: sends flights to an installation, from a cron job if liked.
+"""``cairn``: sends flights to an installation, from a cron job if liked.
+
+    cairn upload FOLDER --site SITE     a folder of photos becomes one survey
+    cairn sync --from URL --site SITE   brings what a box without internet holds
 
 The address is in CAIRN_URL and an API token with the action "write" in CAIRN_TOKEN, or in the file
 that --token-file names. Exit codes: 0 done, 1 refused (somebody must look), 2 wrong arguments,
@@ -13,7 +16,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from app.cli import upload
+from app.cli import sync, upload
 from app.cli.connection import Connection, NotNowError, RefusedError
 
 _REFUSED, _USAGE, _NOT_NOW = 1, 2, 75
@@ -66,6 +69,15 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder must have been still for so long before anything is sent (30)",
     )  # fmt: skip
     sending.set_defaults(command=upload.run)
+    syncing = commands.add_parser(
+        "sync", parents=[common], help="bring the surveys and piles of another installation"
+    )
+    syncing.add_argument("--from", dest="source", required=True, metavar="URL", help="the box")
+    syncing.add_argument("--from-token-file", required=True, type=Path, metavar="FILE")
+    syncing.add_argument("--site", required=True, help="name or id on the box")
+    syncing.add_argument("--to-site", default="", help="name or id here, where it is another")
+    syncing.add_argument("--quality", choices=("preview", "standard", "high"), default="standard")
+    syncing.set_defaults(command=sync.run)
     return parser
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urljoin
 
@@ -83,6 +84,21 @@ class Connection:
             page = self.json("GET", following)
             yield from page["items"]
             following = page["next"]
+
+    def download(self, path: str, target: Path) -> None:
+        """Fetch a file; what came of it before the network failed is fetched again.
+
+        Raises
+        ------
+        RefusedError, NotNowError
+        """
+        while True:
+            answer = self.attempt("GET", path)
+            if answer is not None and answer.status_code not in LATER:
+                target.write_bytes(check(answer).content)
+                self.got_through()
+                return
+            self.wait(answer)
 
     def attempt(
         self,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from app.errors import NotFound
 from app.extensions import db
 from app.models import Photo
 from app.queries import paging
@@ -24,6 +25,7 @@ def page(survey_id: UUID, last: UUID | None, limit: int | None) -> list[dict[str
         Photo.name,
         Photo.kind,
         Photo.size,
+        Photo.sha256,
         Photo.facts,
         func.ST_X(Photo.position).label("longitude"),
         func.ST_Y(Photo.position).label("latitude"),
@@ -36,11 +38,27 @@ def page(survey_id: UUID, last: UUID | None, limit: int | None) -> list[dict[str
             "name": row.name,
             "kind": row.kind,
             "size": row.size,
+            "sha256": row.sha256.hex(),
             "facts": row.facts,
             "position": None if row.longitude is None else [row.longitude, row.latitude],
         }
         for row in rows
     ]
+
+
+def get(survey_id: UUID, name: str) -> Photo:
+    """A file of a survey that arrived in full.
+
+    Raises
+    ------
+    NotFound
+        When there is none of that name.
+    """
+    query = select(Photo).where(Photo.survey_id == survey_id, Photo.name == name)
+    found = db.session.scalar(query)
+    if found is None:
+        raise NotFound(f"The survey has no photo {name!r}.", "Look at the list of its photos.")
+    return found
 
 
 def names(survey_id: UUID, kind: str) -> list[str]:

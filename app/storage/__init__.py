@@ -87,6 +87,9 @@ class Storage(Protocol):
     def product(self, survey_id: UUID, name: str) -> Product:
         """A product; raises `NotFound` where there is none of that name."""
 
+    def original(self, survey_id: UUID, name: str) -> Product:
+        """A file as it was uploaded; raises `NotFound` where there is none of that name."""
+
     def blocks(self, product: Product, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The bytes from ``start`` to before ``end``."""
 

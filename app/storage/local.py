@@ -25,6 +25,17 @@ def _link(source: str | Path, target: str | Path) -> None:
         shutil.copy2(source, target)
 
 
+def _file(folder: Path, name: str) -> Product:
+    try:
+        path = (folder / name).resolve()
+        stat = path.stat() if path.is_relative_to(folder) and path.is_file() else None
+    except (OSError, ValueError):
+        stat = None
+    if stat is None:
+        raise no_such(name)
+    return Product(name, str(path), f"{stat.st_mtime_ns:x}-{stat.st_size:x}", stat.st_size)
+
+
 class _Partial:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -175,15 +186,11 @@ class FolderStorage:
 
     def product(self, survey_id: UUID, name: str) -> Product:
         """A file of the survey folder, unless the name leads out of it."""
-        folder = self.products(survey_id).resolve()
-        try:
-            path = (folder / name).resolve()
-            stat = path.stat() if path.is_relative_to(folder) and path.is_file() else None
-        except (OSError, ValueError):
-            stat = None
-        if stat is None:
-            raise no_such(name)
-        return Product(name, str(path), f"{stat.st_mtime_ns:x}-{stat.st_size:x}", stat.st_size)
+        return _file(self.products(survey_id).resolve(), name)
+
+    def original(self, survey_id: UUID, name: str) -> Product:
+        """A file of the photos, unless the name leads out of them."""
+        return _file(self.photos(survey_id).resolve(), name)
 
     def blocks(self, product: Product, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Read a part of a file."""

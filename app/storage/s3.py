@@ -241,6 +241,18 @@ class S3Storage:
         key = f"{self._survey(survey_id)}products/{version}/{name}"
         return Product(name, f"/vsis3/{self.bucket}/{key}", version, size, key)
 
+    def original(self, survey_id: UUID, name: str) -> Product:
+        """An object of the photos."""
+        key = f"{self._survey(survey_id)}photos/{name}"
+        try:
+            head = self._client.head_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                raise no_such(name) from error
+            raise
+        version = head["ETag"].strip('"')
+        return Product(name, f"/vsis3/{self.bucket}/{key}", version, head["ContentLength"], key)
+
     def blocks(self, product: Product, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Read a range of an object."""
         last = (product.size if end is None else end) - 1

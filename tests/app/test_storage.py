@@ -129,6 +129,18 @@ def test_photos_keep_the_times_that_stages_know_them_by(storage):
     assert (elsewhere(storage).photos(survey) / "a.jpg").stat().st_mtime_ns == first
 
 
+def test_a_photo_is_sent_as_it_was_uploaded(storage):
+    content, upload, survey = noise(100_000), uuid4(), uuid4()
+    storage.begin(upload)
+    send(storage, upload, content, 0, len(content), is_last=True)
+    storage.take(upload, survey, "a b.jpg")
+    original = storage.original(survey, "a b.jpg")
+    assert (original.size, b"".join(storage.blocks(original))) == (len(content), content)
+    assert b"".join(storage.blocks(original, 10, 20)) == content[10:20]
+    with pytest.raises(NotFound):
+        storage.original(survey, "c.jpg")
+
+
 def test_products_come_all_at_once(storage):
     survey = uuid4()
     assert storage.names(survey) == set()
