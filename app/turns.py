@@ -14,12 +14,8 @@ from app.extensions import db
 @contextmanager
 def alone(work: str) -> Iterator[bool]:
     """Whether this process is the one; the turn ends with the block, or with the process."""
-    # The lock belongs to the connection: one that dies gives it back.
-    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    # The lock belongs to the transaction: a process that dies gives it back, and a pooler that
+    # shares connections between transactions does not lose it.
+    with db.engine.connect() as connection, connection.begin():
         key = {"key": zlib.crc32(work.encode())}
-        is_ours = bool(connection.scalar(text("select pg_try_advisory_lock(:key)"), key))
-        try:
-            yield is_ours
-        finally:
-            if is_ours:
-                connection.execute(text("select pg_advisory_unlock(:key)"), key)
+        yield bool(connection.scalar(text("select pg_try_advisory_xact_lock(:key)"), key))

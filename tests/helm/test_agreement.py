@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from app import queues
+from app import clock, queues
 from app.config import Config
 from scripts import chart_docs
 from tests.helm.chart import CHART, EXAMPLES, pods
@@ -64,6 +64,12 @@ def worker_queues(objects):
 
 def test_workers_serve_exactly_the_queues_of_the_application(objects):
     assert sorted(worker_queues(objects)) == sorted(queues.ALL)
+
+
+def test_the_scheduler_is_the_clock(objects):
+    for name, spec in pods(objects).items():
+        if name.endswith("-scheduler"):
+            assert spec["containers"][0]["args"] == ["python", "-m", clock.__spec__.name]
 
 
 def test_keda_watches_the_queues_of_the_workers(objects):
