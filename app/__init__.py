@@ -9,7 +9,7 @@ from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import commands, handlers, headers, logs, templating, text
-from app.auth import policy, sessions, tokens
+from app.auth import policy, sessions, single_sign_on, tokens
 from app.config import Config
 from app.extensions import babel, csrf, db, limiter, migrate
 from app.storage import from_url
@@ -47,6 +47,7 @@ def create_app(config: Config) -> Flask:
     handlers.install(app)
     headers.install(app)
     templating.install(app)
+    single_sign_on.install(app)
     commands.install(app)
     app.before_request(_admit)
     policy.check_rules(app)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from app.errors import ConfigurationError
@@ -36,6 +36,12 @@ class Config:
         `app.inbox`. Empty for none.
     mail_url : str
         ``smtp://user:password@host:port``; empty sends no mail.
+    oidc_issuer : str
+        OpenID Connect provider of single sign-on, as ``https://login.example.org``, or empty.
+    oidc_client_id, oidc_client_secret : str
+        What the provider knows this installation by.
+    oidc_name : str
+        What people call the provider.
     is_https : bool
         Whether cookies are sent over TLS only.
     max_photo_mb : int
@@ -58,6 +64,10 @@ class Config:
     public_url: str
     inbox_url: str = ""
     mail_url: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = field(default="", repr=False)
+    oidc_name: str = "single sign-on"
     is_https: bool = True
     max_photo_mb: int = 200
     max_surface_mb: int = 20_000
@@ -107,6 +117,7 @@ class Config:
             public_url=required["PUBLIC_URL"].rstrip("/"),
             inbox_url=inbox_url,
             mail_url=environment.get("MAIL_URL", ""),
+            **_single_sign_on(environment),
             is_https=urlsplit(required["PUBLIC_URL"]).scheme == "https",
             max_photo_mb=_whole(environment, "MAX_PHOTO_MB", cls.max_photo_mb),
             max_surface_mb=_whole(environment, "MAX_SURFACE_MB", cls.max_surface_mb),
@@ -125,6 +136,21 @@ def _check_scheme(name: str, url: str, schemes: tuple[str, ...]) -> None:
             f"{name} starts with {scheme or 'no scheme'!r}.",
             f"It must be one of: {', '.join(f'{s}://' for s in schemes)}.",
         )
+
+
+def _single_sign_on(environment: Mapping[str, str]) -> dict[str, str]:
+    names = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
+    given = {name.lower(): environment.get(name, "").strip() for name in names}
+    if any(given.values()) and not all(given.values()):
+        missing = [name for name in names if not given[name.lower()]]
+        raise ConfigurationError(
+            f"Single sign-on lacks {', '.join(missing)}.",
+            f"Set all of {', '.join(names)}, or none.",
+        )
+    if given["oidc_issuer"]:
+        _check_scheme("OIDC_ISSUER", given["oidc_issuer"], ("https", "http"))
+    label = environment.get("OIDC_NAME", "").strip()
+    return given | ({"oidc_name": label} if label else {})
 
 
 def _check_secret(secret: str) -> None:

@@ -17,6 +17,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         organisation,
         periods,
         sign_in,
+        single_sign_on,
         sites,
         surveys,
         workers,
@@ -24,6 +25,6 @@ def blueprints() -> tuple[Blueprint, ...]:
 
     parts = (
         account, book, help, home, inventory, materials, organisation, periods, sign_in,
-        sites, surveys, workers,
+        single_sign_on, sites, surveys, workers,
     )  # fmt: skip
     return tuple(part.blueprint for part in parts)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.auth import policy
+from app.auth import policy, single_sign_on
 from app.auth.actor import current_actor
 from app.errors import InvalidInput
 from app.extensions import db, limiter
@@ -25,8 +25,8 @@ def _account() -> str:
 def form() -> ResponseReturnValue:
     """Show the form, or go on where somebody is signed in already."""
     if current_actor() is not None:
-        return redirect(_to())
-    return render_template("account/sign_in.html", email="", error=None, to=_to())
+        return redirect(asked_for())
+    return _page()
 
 
 @blueprint.post("/sign-in")
@@ -39,9 +39,8 @@ def submit() -> ResponseReturnValue:
     try:
         accounts.sign_in(email, password)
     except InvalidInput as error:
-        page = render_template("account/sign_in.html", email=email, error=error, to=_to())
-        return page, error.status
-    return redirect(_to())
+        return _page(email, error), error.status
+    return redirect(asked_for())
 
 
 @blueprint.post("/sign-out")
@@ -98,8 +97,21 @@ def accept(secret: str) -> ResponseReturnValue:
     return redirect(url_for("home.overview"))
 
 
-def _to() -> str:
-    # Only a path of ours: a link must not lead elsewhere by way of the sign-in.
+def _page(email: str = "", error: InvalidInput | None = None) -> str:
+    return render_template(
+        "account/sign_in.html",
+        email=email,
+        error=error,
+        to=asked_for(),
+        provider=single_sign_on.provider_name(),
+    )
+
+
+def asked_for() -> str:
+    """Where somebody wanted to go when they were asked to sign in.
+
+    Only a path of ours: a link must not lead elsewhere by way of the sign-in.
+    """
     to = request.values.get("to", "")
     parts = urlsplit(to)
     is_ours = to.startswith("/") and not to.startswith(("//", "/\\")) and not parts.netloc

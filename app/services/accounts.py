@@ -215,7 +215,7 @@ def accept(secret: str, name: str, password: str) -> User:
         user.password_hash = password_hash
         sessions.end_all(user)
     else:
-        user = _join(invitation, name, password_hash)
+        user = join(invitation, name, password_hash)
     invitation.used_at = datetime.now(UTC)
     sessions.begin(user)
     audit.record(
@@ -349,7 +349,14 @@ def _invite_by_mail(invitation: Invitation) -> str:
     return link
 
 
-def _join(invitation: Invitation, name: str, password_hash: str) -> User:
+def join(invitation: Invitation, name: str, password_hash: str | None) -> User:
+    """Make the account of somebody who is invited, within the caller's transaction.
+
+    Raises
+    ------
+    InvalidInput
+        When the name is missing or the address taken.
+    """
     if not name.strip():
         raise InvalidInput("There is no name.", "Say how you are called.", field="name")
     if with_email(invitation.email) is not None:
