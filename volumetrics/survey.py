@@ -232,7 +232,9 @@ def _number(values: dict[str, Any], key: str) -> float:
 def stated_noise(accuracy: dict[str, Any]) -> DsmNoise | None:
     """The DSM noise that an accuracy report states, or None.
 
-    A bare sigma without a range says nothing about sums over cells and is not used.
+    Where components are stated, they are the noise, bending of the whole block included, and a
+    sigma beside them is for people. A bare sigma without a range says nothing about sums over cells
+    and is not used.
     """
     noise = accuracy.get("dsm_noise")
     if not isinstance(noise, dict):

@@ -144,7 +144,11 @@ def _measured(volume: Volume) -> list[tuple[str, str]]:
             ("Mass as it lies", pair(volume.tonnes.wet_t, volume.tonnes.wet_u95_t, "t")),
             ("Dry mass", pair(volume.tonnes.dry_t, volume.tonnes.dry_u95_t, "t")),
         ]
-    return [*rows, ("Surface seen", f"{volume.coverage:.1%}".replace("%", " %"))]
+    if volume.net_with_excluded_m3 is not None:
+        rows.append(("With excluded objects", f"{_grouped(volume.net_with_excluded_m3, 1)} m³"))
+    seen = f"{volume.coverage:.1%}".replace("%", " %")
+    holes = f", {volume.hole_count} holes" if volume.hole_count else ""
+    return [*rows, ("Surface seen", seen + holes)]
 
 
 def _accuracy(volume: Volume, survey: Survey) -> list[tuple[str, str]]:
