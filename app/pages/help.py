@@ -14,6 +14,7 @@ blueprint = Blueprint("help_pages", __name__, url_prefix="/help")
 TOPICS = (
     ("fly", "Fly a survey", "Height, overlap and light: what makes a surface good."),
     ("control", "Place control points", "Where targets go, how many, and why some must be checks."),
+    ("send", "Send photos by themselves", "Every week, without anybody at a browser."),
     ("toe", "Draw a toe", "Where a pile meets the ground, and what is left out."),
     ("base", "Choose a base", "What lies under the pile, when nobody has seen it."),
     ("plus-minus", "Read the ±", "What the interval says, where it comes from, how to shrink it."),

@@ -14,7 +14,7 @@ from app.auth import policy
 from app.errors import AppError, InvalidInput
 from app.models import Role, SurveyKind
 from app.pages.forms import filled
-from app.queries import photos, surveys, toes
+from app.queries import deliveries, photos, surveys, toes
 from app.queries import runs as run_queries
 from app.services import runs
 from app.services import surveys as survey_service
@@ -39,7 +39,11 @@ _FILES = (
 @policy.role(Role.VIEWER)
 def index(site_id: UUID) -> ResponseReturnValue:
     """List the surveys of a site."""
-    return render_template("surveys/list.html", surveys=surveys.with_totals(site_id))
+    return render_template(
+        "surveys/list.html",
+        surveys=surveys.with_totals(site_id),
+        arriving=deliveries.arriving(site_id),
+    )
 
 
 @blueprint.get("/sites/<uuid:site_id>/surveys/new")

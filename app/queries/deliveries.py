@@ -61,6 +61,12 @@ def page(site_id: UUID, after: UUID | None, limit: int) -> list[Standing]:
     return [standing(delivery) for delivery in db.session.scalars(query)]
 
 
+def arriving(site_id: UUID) -> list[Standing]:
+    """How far those are that are not complete, the oldest first."""
+    query = select(Delivery).where(Delivery.site_id == site_id, Delivery.completed_at.is_(None))
+    return [standing(row) for row in db.session.scalars(query.order_by(Delivery.created_at))]
+
+
 def waiting(site_id: UUID, source: DeliverySource) -> list[Delivery]:
     """Deliveries to a site that are not complete, the oldest first."""
     query = select(Delivery).where(

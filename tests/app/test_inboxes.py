@@ -117,6 +117,9 @@ def test_a_folder_is_taken_after_a_quiet_time_and_only_once(inbox, site, flight,
     (told,) = client_of("viewer").get(f"/api/v1/sites/{site.id}/deliveries").json["items"]
     assert (told["state"], told["expected"], told["arrived"]) == ("waiting", 5, 5)
     assert "5 files so far" in told["problem"]
+    page = client_of("viewer").get(f"/sites/{site.id}/surveys").text
+    assert "5 of 5" in page
+    assert "5 files so far; taken once nothing changed for 10 minutes." in page
     assert (count(Survey), count(Photo)) == (0, 0)
     let_pass(11)
     assert inboxes.scan() == 1
@@ -126,6 +129,7 @@ def test_a_folder_is_taken_after_a_quiet_time_and_only_once(inbox, site, flight,
     assert (count(Photo), count(Run)) == (5, 1)
     (told,) = client_of("viewer").get(f"/api/v1/sites/{site.id}/deliveries").json["items"]
     assert (told["state"], told["problem"]) == ("complete", "")
+    assert "On their way" not in client_of("viewer").get(f"/sites/{site.id}/surveys").text
     # The same card under another name.
     for name, content in flight.items():
         inbox.put(f"{site.id}/again/{name}", content)
