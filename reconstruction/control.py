@@ -30,6 +30,7 @@ _SIGMA_M = (0.02, 0.03)
 _SAME_PLACE_M = 0.0015
 _LEAST_PHOTOS = 2
 _LEAST_POINTS = 3
+_FAR = 20.0  # times the usual distance from the middle of the points
 
 
 @dataclass(frozen=True)
@@ -324,7 +325,12 @@ def _refuse_too_few(control: Control, path: Path, photos: tuple[Photo, ...]) -> 
             " better 5, spread over the site.",
         )
     places = np.array([(point.longitude_deg, point.latitude_deg) for point in points])
-    places = (places - places.mean(axis=0)) * [np.cos(np.deg2rad(places[0, 1])), 1.0]
+    places = (places - np.median(places, axis=0)) * [np.cos(np.deg2rad(places[0, 1])), 1.0]
+    # A point that was typed wrong may lie anywhere, and all others look like one place from there.
+    distance = np.linalg.norm(places, axis=1)
+    if distance.max() > _FAR * np.median(distance):
+        return
+    places = places - places.mean(axis=0)
     long_axis, short_axis = np.linalg.svd(places, compute_uv=False)
     if short_axis < 0.02 * long_axis:
         raise InputError(

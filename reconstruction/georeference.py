@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,19 @@ from numpy.typing import NDArray
 from reconstruction.adjustment import Adjusted, adjust
 from reconstruction.block import Block, SparseModel, TiePoints
 from reconstruction.control import Control
+from reconstruction.control_check import Fit, settle, with_agreeing_marks, without_misplaced
 from reconstruction.errors import InputError
 from reconstruction.frame import LocalFrame, utm_epsg
 from reconstruction.network import ControlObservations, FocalPrior, MeasuredPositions
 from reconstruction.network_accuracy import network_accuracy
+from reconstruction.observations import (
+    control_observations,
+    focal_priors,
+    is_precise,
+    measured_places,
+    position_observations,
+    wild_positions,
+)
 from reconstruction.photo import Photo
 from reconstruction.placement import judge_heights, place, transformed
 from reconstruction.rolling_shutter import at_once, with_velocities
@@ -26,16 +36,6 @@ from reconstruction.turned import as_in_files, suspects, turned_back, turned_pix
 
 Array = NDArray[np.float64]
 
-# What the measured positions may be off by together, and drift by over a flight, metres
-# (east, north, up): by the receiver, and with control by the difference of two datums.
-_OFFSET_M = {"rtk": (0.03, 0.03, 0.05), "consumer": (3.0, 3.0, 8.0)}
-_DRIFT_M = {"rtk": (0.005, 0.005, 0.01), "consumer": (1.5, 1.5, 3.0)}
-_DATUM_OFFSET_M = (20.0, 20.0, 200.0)
-_WORTHLESS_M = 1e4
-_WILD = 4.0  # sigmas in plan from which on a position is named to the surveyor
-# Of a focal length that the photos state (nominal, rounded, sometimes before a crop that nobody
-# mentions), and of one that was found without any hint; relative.
-_FOCAL_SIGMA = {"stated": 0.1, "found": 0.15}
 # A network of tie points this dense determines everything; more only costs time.
 _GRID = 8
 _PER_CELL = 8
@@ -105,25 +105,30 @@ def georeference(
     photos = {photo.name: photo for photo in inputs.photos}
     model = inputs.model
     control = inputs.control or Control((), (), None, "unknown")
+    control, mark_notes = with_agreeing_marks(control, model)
     frame = _frame(model, photos, control, options.epsg)
-    measured = _measured(model, photos, frame)
+    control, misplaced_notes = without_misplaced(control, model, frame)
+    measured = measured_places(model, photos, frame)
     run.progress(0.05, "Finding the level")
     level, notes = place(model, photos, measured, control, frame)
     placed = transformed(model, level)
     measured, height_notes = judge_heights(placed, measured, level, bool(control.control_points))
     run.progress(0.15, "Adjusting the block")
-    ties = thinned(placed.tie_points, len(placed.shots), placed)
-    positions = _positions(placed, photos, measured, control)
     given = _Given(
-        replace(placed, shots=with_velocities(placed.shots, photos), tie_points=ties),
-        positions,
-        _control_observations(placed, control, frame),
+        replace(
+            placed,
+            shots=with_velocities(placed.shots, photos),
+            tie_points=thinned(placed.tie_points, len(placed.shots), placed),
+        ),
+        position_observations(placed, photos, measured, control),
         np.radians(level.sigma_deg),
-        _focal_priors(placed, photos),
+        focal_priors(placed, photos),
     )
-    adjusted, turned = _adjusted(given, photos)
+    control, fit, contradictions = settle(
+        control, partial(_fit, given, photos, frame), is_precise(given.positions)
+    )
+    adjusted, turned, block = fit
     run.progress(0.9, "Checking the accuracy")
-    block = _block(frame, adjusted, turned)
     return Georeferenced(
         block,
         _vertical_datum(model, photos, control),
@@ -131,9 +136,12 @@ def georeference(
         (
             *model.notes,
             *control.notes,
+            *mark_notes,
+            *misplaced_notes,
+            *contradictions,
             *notes,
             *height_notes,
-            *_wild_positions(placed, positions, adjusted),
+            *wild_positions(placed, given.positions, adjusted),
             *_turned_note(turned),
         ),
     )
@@ -141,41 +149,41 @@ def georeference(
 
 @dataclass(frozen=True)
 class _Given:
-    """What goes into the adjustment."""
+    """What goes into the adjustment besides control."""
 
     model: SparseModel
     positions: MeasuredPositions
-    control: ControlObservations
     level_sigma_rad: float
     focal_priors: dict[str, FocalPrior]
 
-    def adjusted(self, turned: frozenset[str]) -> Adjusted:
+    def adjusted(self, control: ControlObservations, turned: frozenset[str]) -> Adjusted:
         """The block adjusted with some photos turned back."""
         model = turned_back(self.model, turned)
-        marks = turned_pixels(self.control.pixels, self.control.shot_index, self.model, turned)
+        marks = turned_pixels(control.pixels, control.shot_index, self.model, turned)
         return adjust(
             model.cameras,
             model.shots,
             model.tie_points,
             self.positions,
-            replace(self.control, pixels=marks),
+            replace(control, pixels=marks),
             self.level_sigma_rad,
             self.focal_priors,
         )
 
 
-def _adjusted(given: _Given, photos: Mapping[str, Photo]) -> tuple[Adjusted, frozenset[str]]:
+def _fit(given: _Given, photos: Mapping[str, Photo], frame: LocalFrame, control: Control) -> Fit:
     """The adjustment, and the photos that are turned in their files.
 
     A stated yaw may be wrong, so photos only count as turned if all fits better that way.
     """
-    adjusted = given.adjusted(frozenset())
+    marks = control_observations(given.model, control, frame)
+    adjusted, turned = given.adjusted(marks, frozenset()), frozenset[str]()
     suspected = suspects(given.model, photos)
     if suspected:
-        other = given.adjusted(suspected)
+        other = given.adjusted(marks, suspected)
         if other.pixel_sigma < adjusted.pixel_sigma:
-            return other, suspected
-    return adjusted, frozenset()
+            adjusted, turned = other, suspected
+    return Fit(adjusted, turned, _block(frame, adjusted, turned))
 
 
 def _block(frame: LocalFrame, adjusted: Adjusted, turned: frozenset[str]) -> Block:
@@ -229,25 +237,6 @@ def _frame(
     return LocalFrame(code, latitude, longitude, elevation)
 
 
-def _measured(model: SparseModel, photos: Mapping[str, Photo], frame: LocalFrame) -> Array:
-    """Measured local positions of the shots, shape (n, 3), NaN where unknown."""
-    measured = np.full((len(model.shots), 3), np.nan)
-    for index, shot in enumerate(model.shots):
-        position = photos[shot.name].position
-        if position is None:
-            continue
-        altitude = position.altitude_m
-        xyz = frame.from_geodetic(
-            np.array([position.latitude_deg]),
-            np.array([position.longitude_deg]),
-            np.array([frame.elevation_m if altitude is None else altitude]),
-        )[0]
-        measured[index] = xyz
-        if altitude is None:
-            measured[index, 2] = np.nan
-    return measured
-
-
 def thinned(ties: TiePoints, shot_count: int, model: SparseModel) -> TiePoints:
     """The tie points that hold a block together: the longest tracks of each part of each photo.
 
@@ -283,103 +272,6 @@ def thinned(ties: TiePoints, shot_count: int, model: SparseModel) -> TiePoints:
     )
 
 
-def _positions(
-    placed: SparseModel, photos: Mapping[str, Photo], measured: Array, control: Control
-) -> MeasuredPositions:
-    known = np.flatnonzero(np.isfinite(measured[:, 0]))
-    given = [photos[placed.shots[index].name].position for index in known]
-    positions = [position for position in given if position is not None]
-    sigma = np.array(
-        [(p.horizontal_sigma_m, p.horizontal_sigma_m, p.vertical_sigma_m) for p in positions]
-    ).reshape(-1, 3)
-    xyz = measured[known].copy()
-    centres = np.array([placed.shots[index].centre for index in known]).reshape(-1, 3)
-    # A height that is unknown or not believed hangs by a thread that only fixes the mean.
-    lost = np.isnan(xyz[:, 2])
-    sigma[lost, 2] = _WORTHLESS_M
-    xyz[lost, 2] = centres[lost, 2]
-    kind = _receiver(positions)
-    offset = _DATUM_OFFSET_M if control.control_points else _OFFSET_M[kind]
-    return MeasuredPositions(
-        known.astype(np.int32),
-        xyz,
-        sigma,
-        _times([photos[placed.shots[index].name] for index in known]),
-        np.array(offset),
-        np.array(_DRIFT_M[kind]),
-    )
-
-
-def _focal_priors(placed: SparseModel, photos: Mapping[str, Photo]) -> dict[str, FocalPrior]:
-    """What EXIF says of each focal length, or failing that what the free model found."""
-    stated = {photos[shot.name].camera: photos[shot.name].focal_px for shot in placed.shots}
-    priors = {}
-    for name, camera in placed.cameras.items():
-        focal_px = stated.get(name)
-        priors[name] = (
-            FocalPrior(camera.focal_px, _FOCAL_SIGMA["found"])
-            if focal_px is None
-            else FocalPrior(focal_px, _FOCAL_SIGMA["stated"])
-        )
-    return priors
-
-
-def _wild_positions(
-    placed: SparseModel, positions: MeasuredPositions, adjusted: Adjusted
-) -> tuple[str, ...]:
-    """A note on measured positions that the photos contradict by what they claim to be good to."""
-    if not len(positions.xyz):
-        return ()
-    off_m = np.linalg.norm(adjusted.position_residuals[:, :2], axis=1)
-    wild = np.flatnonzero(off_m > _WILD * positions.sigma[:, 0])
-    if not len(wild):
-        return ()
-    names = [placed.shots[positions.shot_index[index]].name for index in wild]
-    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-    return (
-        f"{len(names)} measured positions are up to {off_m.max():.1f} m away from where the photos"
-        f" were taken, and count little: {listed}.",
-    )
-
-
-def _receiver(positions: list[Any]) -> str:
-    precise = sum(position.horizontal_sigma_m < 0.1 for position in positions)
-    return "rtk" if precise > 0.5 * len(positions) else "consumer"
-
-
-def _times(photos: list[Photo]) -> Array:
-    """When each photo was taken, by rank over the flight: -0.5 to 0.5."""
-    if not photos:
-        return np.empty(0)
-    order = np.argsort([photo.captured_at or photo.name for photo in photos], kind="stable")
-    rank = np.empty(len(photos))
-    rank[order] = np.linspace(-0.5, 0.5, len(photos))
-    return rank
-
-
-def _control_observations(
-    placed: SparseModel, control: Control, frame: LocalFrame
-) -> ControlObservations:
-    index = {shot.name: number for number, shot in enumerate(placed.shots)}
-    shot_index, point_index, pixels = [], [], []
-    points = control.control_points
-    for number, point in enumerate(points):
-        for mark in point.observations:
-            if mark.photo in index:
-                shot_index.append(index[mark.photo])
-                point_index.append(number)
-                pixels.append((mark.x_px, mark.y_px))
-    return ControlObservations(
-        np.array([point.local(frame) for point in points]).reshape(-1, 3),
-        np.array(
-            [(p.horizontal_sigma_m, p.horizontal_sigma_m, p.vertical_sigma_m) for p in points]
-        ).reshape(-1, 3),
-        np.array(shot_index, np.int32),
-        np.array(point_index, np.int32),
-        np.array(pixels, dtype=np.float64).reshape(-1, 2),
-    )
-
-
 def _vertical_datum(model: SparseModel, photos: Mapping[str, Photo], control: Control) -> str:
     """Control rules; else what most positions say."""
     if len(control.control_points) >= 3:
@@ -411,4 +303,4 @@ def load(folder: Path) -> Georeferenced:
     )
 
 
-GEOREFERENCE = Stage("georeference", 2, 0.3, run, load)
+GEOREFERENCE = Stage("georeference", 3, 0.3, run, load)

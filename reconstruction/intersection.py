@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,7 +16,22 @@ from reconstruction.control import SurveyedPoint
 Array = NDArray[np.float64]
 
 
-def intersect(cameras: Sequence[Camera], shots: Sequence[Shot], pixels: Array) -> Array | None:
+class Place(NamedTuple):
+    """Where rays meet.
+
+    Parameters
+    ----------
+    xyz : ndarray, shape (3,)
+        In the shots' frame.
+    sigma_per_px : ndarray, shape (3,)
+        Standard deviations for marks that are good to one pixel.
+    """
+
+    xyz: Array
+    sigma_per_px: Array
+
+
+def intersect(cameras: Sequence[Camera], shots: Sequence[Shot], pixels: Array) -> Place | None:
     """The point whose projections are nearest to the marks.
 
     Parameters
@@ -27,8 +43,8 @@ def intersect(cameras: Sequence[Camera], shots: Sequence[Shot], pixels: Array) -
 
     Returns
     -------
-    ndarray, shape (3,), or None
-        In the shots' frame; None for fewer than two marks or rays that run side by side.
+    Place or None
+        None for fewer than two marks or rays that run side by side.
     """
     if len(shots) < 2:
         return None
@@ -53,12 +69,13 @@ def intersect(cameras: Sequence[Camera], shots: Sequence[Shot], pixels: Array) -
         ]
         return (np.array(seen) - pixels).ravel()
 
-    return np.asarray(least_squares(residuals, start, x_scale="jac", loss="huber", f_scale=3.0).x)
+    fit = least_squares(residuals, start, x_scale="jac", loss="huber", f_scale=3.0)
+    return Place(fit.x, np.sqrt(np.diagonal(np.linalg.pinv(fit.jac.T @ fit.jac))))
 
 
 def locate(
     point: SurveyedPoint, cameras: Mapping[str, Camera], shots: Mapping[str, Shot]
-) -> Array | None:
+) -> Place | None:
     """Where the marks of a surveyed point meet, in the shots' frame.
 
     Parameters

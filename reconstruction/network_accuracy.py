@@ -106,9 +106,9 @@ def _check_points(block: Block, control: Control, shots: Mapping[str, Any]) -> d
     """Errors of the points that took no part, and their root mean square."""
     found = []
     for point in control.check_points:
-        xyz = locate(point, block.cameras, shots)
-        if xyz is not None:
-            found.append(_point(point, "error_m", xyz, block))
+        place = locate(point, block.cameras, shots)
+        if place is not None:
+            found.append(_point(point, "error_m", place.xyz, block))
     rmse = _rmse(np.array([item["error_m"] for item in found]).reshape(-1, 3))
     return {"check_points": found, "check_point_rmse_m": rmse}
 

@@ -86,15 +86,19 @@ def _control_pairs(
     index = {shot.name: shot for shot in model.shots}
     in_model, in_frame = [], []
     for point in control.control_points:
-        point_xyz = locate(point, model.cameras, index)
-        if point_xyz is not None:
-            in_model.append(point_xyz)
+        found = locate(point, model.cameras, index)
+        if found is not None:
+            in_model.append(found.xyz)
             in_frame.append(point.local(frame))
-    if len(in_model) < 3:
+    if len(in_model) < 3 or not spans_plane(np.array(in_frame)):
         return None
-    offset = np.array(in_frame) - np.mean(in_frame, axis=0)
-    size = np.linalg.svd(offset, compute_uv=False)
-    return (np.array(in_model), np.array(in_frame)) if size[1] > 0.1 * size[0] else None
+    return np.array(in_model), np.array(in_frame)
+
+
+def spans_plane(points: Array) -> bool:
+    """Whether points (n, 3) lie beside a line by a tenth of their extent or more."""
+    size = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+    return bool(size[1] > 0.1 * size[0])
 
 
 def similarity(source: Array, target: Array) -> Level:

@@ -144,6 +144,9 @@ def test_without_positions_three_points_off_a_line_are_needed(read, photo):
     with pytest.raises(InputError, match="in one line"):
         read(two + rows("C", 5.002e5, 5e6 + 0.5), photos)
     assert len(read(two + rows("C", 5e5, 5.0001e6), photos).control_points) == 3
+    # Easting and northing swapped: from so far away three good points look like one place.
+    three = two + rows("C", 5e5, 5.0001e6)
+    assert len(read(three + rows("D", 5.0001e6, 5e5), photos).control_points) == 4
 
 
 def test_ambiguous_image_asks_for_its_folder(read, photo):

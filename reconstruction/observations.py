@@ -1,0 +1,161 @@
+"""Observations of the adjustment besides tie points: what photos and control lists say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reconstruction.adjustment import Adjusted
+from reconstruction.block import SparseModel
+from reconstruction.control import Control
+from reconstruction.frame import LocalFrame
+from reconstruction.network import ControlObservations, FocalPrior, MeasuredPositions
+from reconstruction.photo import Photo
+
+Array = NDArray[np.float64]
+
+# What the measured positions may be off by together, and drift by over a flight, metres
+# (east, north, up): by the receiver, and with control by the difference of two datums.
+_OFFSET_M = {"rtk": (0.03, 0.03, 0.05), "consumer": (3.0, 3.0, 8.0)}
+_DRIFT_M = {"rtk": (0.005, 0.005, 0.01), "consumer": (1.5, 1.5, 3.0)}
+_DATUM_OFFSET_M = (20.0, 20.0, 200.0)
+_WORTHLESS_M = 1e4
+_PRECISE_M = 0.1
+_WILD = 4.0  # sigmas in plan from which on a position is named to the surveyor
+# Of a focal length that the photos state (nominal, rounded, sometimes before a crop that nobody
+# mentions), and of one that was found without any hint; relative.
+_FOCAL_SIGMA = {"stated": 0.1, "found": 0.15}
+
+
+def measured_places(model: SparseModel, photos: Mapping[str, Photo], frame: LocalFrame) -> Array:
+    """Measured local positions of the shots, shape (n, 3), NaN where unknown."""
+    measured = np.full((len(model.shots), 3), np.nan)
+    for index, shot in enumerate(model.shots):
+        position = photos[shot.name].position
+        if position is None:
+            continue
+        altitude = position.altitude_m
+        xyz = frame.from_geodetic(
+            np.array([position.latitude_deg]),
+            np.array([position.longitude_deg]),
+            np.array([frame.elevation_m if altitude is None else altitude]),
+        )[0]
+        measured[index] = xyz
+        if altitude is None:
+            measured[index, 2] = np.nan
+    return measured
+
+
+def position_observations(
+    placed: SparseModel, photos: Mapping[str, Photo], measured: Array, control: Control
+) -> MeasuredPositions:
+    """Projection centres as measured, with what they may be off by together.
+
+    Parameters
+    ----------
+    placed : SparseModel
+        In the local frame.
+    photos : mapping of str to Photo
+    measured : ndarray, shape (n, 3)
+        Local positions that are believed, NaN where not.
+    control : Control
+    """
+    known = np.flatnonzero(np.isfinite(measured[:, 0]))
+    given = [photos[placed.shots[index].name].position for index in known]
+    positions = [position for position in given if position is not None]
+    sigma = np.array(
+        [(p.horizontal_sigma_m, p.horizontal_sigma_m, p.vertical_sigma_m) for p in positions]
+    ).reshape(-1, 3)
+    xyz = measured[known].copy()
+    centres = np.array([placed.shots[index].centre for index in known]).reshape(-1, 3)
+    # A height that is unknown or not believed hangs by a thread that only fixes the mean.
+    lost = np.isnan(xyz[:, 2])
+    sigma[lost, 2] = _WORTHLESS_M
+    xyz[lost, 2] = centres[lost, 2]
+    kind = "rtk" if _are_precise(sigma) else "consumer"
+    offset = _DATUM_OFFSET_M if control.control_points else _OFFSET_M[kind]
+    return MeasuredPositions(
+        known.astype(np.int32),
+        xyz,
+        sigma,
+        _times([photos[placed.shots[index].name] for index in known]),
+        np.array(offset),
+        np.array(_DRIFT_M[kind]),
+    )
+
+
+def focal_priors(placed: SparseModel, photos: Mapping[str, Photo]) -> dict[str, FocalPrior]:
+    """What EXIF says of each focal length, or failing that what the free model found."""
+    stated = {photos[shot.name].camera: photos[shot.name].focal_px for shot in placed.shots}
+    priors = {}
+    for name, camera in placed.cameras.items():
+        focal_px = stated.get(name)
+        priors[name] = (
+            FocalPrior(camera.focal_px, _FOCAL_SIGMA["found"])
+            if focal_px is None
+            else FocalPrior(focal_px, _FOCAL_SIGMA["stated"])
+        )
+    return priors
+
+
+def wild_positions(
+    placed: SparseModel, positions: MeasuredPositions, adjusted: Adjusted
+) -> tuple[str, ...]:
+    """A note on measured positions that the photos contradict by what they claim to be good to."""
+    if not len(positions.xyz):
+        return ()
+    off_m = np.linalg.norm(adjusted.position_residuals[:, :2], axis=1)
+    wild = np.flatnonzero(off_m > _WILD * positions.sigma[:, 0])
+    if not len(wild):
+        return ()
+    names = [placed.shots[positions.shot_index[index]].name for index in wild]
+    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+    return (
+        f"{len(names)} measured positions are up to {off_m.max():.1f} m away from where the photos"
+        f" were taken, and count little: {listed}.",
+    )
+
+
+def is_precise(positions: MeasuredPositions) -> bool:
+    """Whether positions hold a block to centimetres."""
+    return _are_precise(positions.sigma)
+
+
+def _are_precise(sigma: Array) -> bool:
+    return bool(np.sum(sigma[:, 0] < _PRECISE_M) > 0.5 * len(sigma))
+
+
+def _times(photos: list[Photo]) -> Array:
+    """When each photo was taken, by rank over the flight: -0.5 to 0.5."""
+    if not photos:
+        return np.empty(0)
+    order = np.argsort([photo.captured_at or photo.name for photo in photos], kind="stable")
+    rank = np.empty(len(photos))
+    rank[order] = np.linspace(-0.5, 0.5, len(photos))
+    return rank
+
+
+def control_observations(
+    placed: SparseModel, control: Control, frame: LocalFrame
+) -> ControlObservations:
+    """Control points in the local frame, with their marks in photos that the model has."""
+    index = {shot.name: number for number, shot in enumerate(placed.shots)}
+    shot_index, point_index, pixels = [], [], []
+    points = control.control_points
+    for number, point in enumerate(points):
+        for mark in point.observations:
+            if mark.photo in index:
+                shot_index.append(index[mark.photo])
+                point_index.append(number)
+                pixels.append((mark.x_px, mark.y_px))
+    return ControlObservations(
+        np.array([point.local(frame) for point in points]).reshape(-1, 3),
+        np.array(
+            [(p.horizontal_sigma_m, p.horizontal_sigma_m, p.vertical_sigma_m) for p in points]
+        ).reshape(-1, 3),
+        np.array(shot_index, np.int32),
+        np.array(point_index, np.int32),
+        np.array(pixels, dtype=np.float64).reshape(-1, 2),
+    )

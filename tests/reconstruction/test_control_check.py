@@ -1,0 +1,133 @@
+"""Slips in ground control are found, named and left out, or they make the survey less certain."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reconstruction.block import SparseModel
+from reconstruction.control import Control, ControlPoint
+from reconstruction.errors import InputError
+
+from .planted_survey import FRAME, TARGETS, errors, flight, free, photos_of, run, surveyed
+
+Points = tuple[ControlPoint, ...]
+
+
+@pytest.fixture(scope="module")
+def truth() -> SparseModel:
+    return flight()[0]
+
+
+def _outcome(truth: SparseModel, points: Points, receiver: str | None = None):
+    control = Control(points, (), 32633, "EVRF2007 height")
+    return run(free(truth), photos_of(truth, receiver), control)
+
+
+def _moved(point: ControlPoint, east: float, north: float, up: float) -> ControlPoint:
+    xyz = point.local(FRAME) + np.array([east, north, up])
+    latitude, longitude, elevation = FRAME.to_geodetic(xyz[None])
+    return replace(
+        point,
+        latitude_deg=float(latitude[0]),
+        longitude_deg=float(longitude[0]),
+        elevation_m=float(elevation[0]),
+    )
+
+
+def _replaced(points: Points, index: int, point: ControlPoint) -> Points:
+    return (*points[:index], point, *points[index + 1 :])
+
+
+def _typo(points: Points) -> Points:
+    return _replaced(points, 1, _moved(points[1], 1.0, 0.0, 0.0))
+
+
+def _wrong_height(points: Points) -> Points:
+    return _replaced(points, 1, _moved(points[1], 0.0, 0.0, -0.5))
+
+
+def _swapped(points: Points) -> Points:
+    """Easting and northing in each other's column."""
+    return _replaced(points, 1, replace(points[1], latitude_deg=4.5, longitude_deg=58.0))
+
+
+@pytest.mark.parametrize(
+    ("receiver", "slip", "away"),
+    [
+        (None, _typo, "east \\+(0.99|1.0)"),
+        ("rtk", _wrong_height, "up -0.(49|5)"),
+        ("consumer", _swapped, "are 6042 km"),
+    ],
+)
+def test_a_wrong_point_is_left_out_and_named(
+    truth, receiver, slip: Callable[[Points], Points], away: str
+):
+    points = surveyed(truth, ControlPoint, TARGETS)
+    result = _outcome(truth, slip(points), receiver)
+    (note,) = [note for note in result.notes if "left out" in note]
+    assert "ControlPoint1" in note
+    assert re.search(away, note)
+    clean = _outcome(truth, (points[0], *points[2:]), receiver)
+    np.testing.assert_allclose(errors(result, truth), errors(clean, truth), atol=1e-3)
+
+
+def test_exchanged_names_are_left_out(truth):
+    points = surveyed(truth, ControlPoint, TARGETS)
+    one = replace(points[0], observations=points[1].observations)
+    two = replace(points[1], observations=points[0].observations)
+    result = _outcome(truth, _replaced(_replaced(points, 0, one), 1, two))
+    assert sum("left out" in note for note in result.notes) == 2
+    clean = _outcome(truth, points[2:])
+    np.testing.assert_allclose(errors(result, truth), errors(clean, truth), atol=1e-3)
+
+
+def test_points_of_which_most_are_wrong_are_refused(truth):
+    points = surveyed(truth, ControlPoint, TARGETS[:4])
+    wrong = tuple(_moved(point, 20.0 * (-1) ** k, 9.0 * k, 0.0) for k, point in enumerate(points))
+    with pytest.raises(InputError, match=r"contradict each other.*easting and northing"):
+        _outcome(truth, wrong)
+
+
+def test_three_points_that_disagree_make_the_survey_less_certain(truth):
+    """Nobody can tell which is wrong, so all of them count less."""
+    points = surveyed(truth, ControlPoint, [*TARGETS[:2], TARGETS[3]])
+    agreeing, disagreeing = (
+        _outcome(truth, chosen) for chosen in (points, _replaced(points, 1, _typo(points)[1]))
+    )
+    (note,) = [note for note in disagreeing.notes if "contradict each other" in note]
+    assert "cannot be told from 3 points" in note
+    what = "horizontal_scale_sigma"
+    assert disagreeing.accuracy[what] > 2.0 * agreeing.accuracy[what]
+
+
+def test_a_wrong_mark_is_left_out_and_named(truth):
+    points = surveyed(truth, ControlPoint, TARGETS)
+    marks = points[4].observations
+    wrong = replace(marks[2], x_px=marks[2].x_px + 150.0)
+    slip = replace(points[4], observations=(*marks[:2], wrong, *marks[3:]))
+    result = _outcome(truth, _replaced(points, 4, slip))
+    (note,) = [note for note in result.notes if "left out" in note]
+    assert "ControlPoint4" in note
+    assert marks[2].photo in note
+    clean = _outcome(truth, _replaced(points, 4, replace(slip, observations=marks)))
+    assert np.abs(errors(result, truth) - errors(clean, truth)).max() < 0.02
+
+
+def test_a_point_whose_two_marks_disagree_is_left_out(truth):
+    points = surveyed(truth, ControlPoint, TARGETS)
+    one, two = points[0].observations[:2]
+    # Off across the line between the photos, where two rays can disagree.
+    slip = replace(points[0], observations=(one, replace(two, x_px=two.x_px + 250.0)))
+    result = _outcome(truth, _replaced(points, 0, slip))
+    (note,) = [note for note in result.notes if "left out" in note]
+    assert note.startswith("ControlPoint0 was left out: its marks contradict each other")
+
+
+def test_good_control_is_left_alone(truth):
+    points = surveyed(truth, ControlPoint, TARGETS)
+    result = _outcome(truth, points)
+    assert len(result.accuracy["control_points"]) == len(points)
+    assert result.notes == ()
