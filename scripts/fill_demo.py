@@ -47,6 +47,8 @@ EMAIL, PASSWORD = "demo@cairn.example", "gravel by the tonne"
 _FLIGHTS = ROOT / "build" / "demo_flights"
 _WEEKS = 2
 _CARRY_S = 120.0
+# Nobody clicks a vertex that is nearer than this to the line between its neighbours.
+_STEADY_HAND_M = 0.3
 # Colour, bulk density as it lies in t/m³, its 1 sigma at a site that weighs now and then, EUR/t.
 _MATERIALS = {
     "Gravel": ("#7d8a96", 1.65, 0.04, 14.0),
@@ -167,7 +169,8 @@ def _draw(survey: Survey, piles: Path) -> None:
         if carried is not None and carried.is_confirmed:
             continue
         material = known.get(_MADE_OF.get(toe.name.split()[0], ""))
-        outline = snapping.drape(survey.id, toe.polygon, toe.walls)
+        polygon = toe.polygon.simplify(_STEADY_HAND_M)
+        outline = snapping.drape(survey.id, polygon, toe.walls)
         try:
             toes.save(survey, toes.Draft(toe.name, None, material, outline, Base()), carried)
         except AppError as error:

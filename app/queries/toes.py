@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from geoalchemy2.shape import to_shape
@@ -38,6 +39,16 @@ def of_survey(survey_id: UUID) -> list[Toe]:
         .order_by(Pile.name)
     )
     return list(db.session.scalars(query))
+
+
+def taken_out(survey_id: UUID, since: datetime) -> set[UUID]:
+    """Piles whose toe somebody took out of a survey after a moment and did not draw again."""
+    rows = db.session.execute(
+        select(Toe.pile_id, Toe.superseded_at).where(Toe.survey_id == survey_id)
+    )
+    toes = [(pile_id, ended) for pile_id, ended in rows]
+    current = {pile_id for pile_id, ended in toes if ended is None}
+    return {pile_id for pile_id, ended in toes if ended is not None and ended > since} - current
 
 
 def outline(toe: Toe) -> Outline:

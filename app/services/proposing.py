@@ -68,6 +68,10 @@ def propose(survey_id: UUID) -> int:
 
 def of_survey(survey: Survey) -> list[Proposal]:
     """What was found and is neither drawn nor left out yet, the surest first."""
+    if not survey.proposals.get("items"):
+        return []
+    found_at = datetime.fromisoformat(survey.proposals["found_at"])
+    taken_out = toes.taken_out(survey.id, found_at)
     before = surveys.previous(survey)
     drawn = shapely.unary_union([_polygon(toes.outline(toe)) for toe in toes.of_survey(survey.id)])
     taken = {toe.pile_id for toe in toes.of_survey(survey.id)}
@@ -76,6 +80,7 @@ def of_survey(survey: Survey) -> list[Proposal]:
         item
         for item in _linked(survey, earlier)
         if item.number not in _left_out(survey)
+        and (item.pile is None or item.pile.pile_id not in taken_out)
         and _polygon(item.outline).intersection(drawn).area
         <= _DRAWN_SHARE * _polygon(item.outline).area
     ]

@@ -86,6 +86,19 @@ def test_what_somebody_leaves_out_is_proposed_no_more(client_of, week):
     assert len(client.get(f"/api/v1/surveys/{after.id}/proposals").json) == 1
 
 
+def test_a_carried_pile_that_somebody_takes_out_does_not_come_back_as_a_proposal(client_of, week):
+    _, after, _ = week
+    proposing.propose(after.id)
+    carrying.carry(after)
+    client = client_of("surveyor")
+    (toe,) = client.get(f"/api/v1/surveys/{after.id}/toes").json
+    headers = {"If-Match": f'"{toe["etag"]}"'}
+    assert client.delete(f"/api/v1/toes/{toe['id']}", headers=headers).status_code == 204
+    assert client.get(f"/api/v1/surveys/{after.id}/proposals").json == []
+    proposing.propose(after.id)
+    assert len(client.get(f"/api/v1/surveys/{after.id}/proposals").json) == 1
+
+
 def test_a_pile_that_is_gone_is_not_carried_over(app, people, client_of, week):
     gone = ready_survey(app, people["site"], flown_on=date(2026, 11, 21), name="gone", height_m=0.0)
     assert carrying.carry(gone) == 0
@@ -97,9 +110,10 @@ def test_a_pile_that_was_split_is_proposed_in_its_parts(client_of, week):
     half = len(ring) // 2
     parts = [[*ring[: half + 1], ring[0]], [*ring[half:-1], ring[0], ring[half]]]
     after.proposals = {
+        "found_at": "2026-11-20T12:00:00+00:00",
         "items": [
             {"coordinates": [part], "walls": [], "confidence": 0.8, "reasons": []} for part in parts
-        ]
+        ],
     }
     db.session.commit()
     assert carrying.carry(after) == 0

@@ -19,7 +19,7 @@ export type Item =
   | (Reviewable & { kind: "carried"; change: Change; saved: SavedToe })
   /** A toe that a program found. */
   | (Reviewable & { kind: "proposed"; change: Change; proposal: Proposal })
-  /** A pile of the survey before of which nothing is left. */
+  /** A pile of the survey before that this one does not have. */
   | (Reviewable & { kind: "gone"; change: "gone"; was: SavedToe });
 
 /** Colours of toe lines: what counts, and what waits. */
@@ -44,9 +44,11 @@ export function reviewItems(toes: readonly SavedToe[], proposals: readonly Propo
   const parts = new Set(proposals.flatMap(({ was }) => was));
   const gone = [...earlier.values()]
     .filter((was) => !known.has(was.pile_id) && !parts.has(was.name))
-    .map((was): Item => ({ kind: "gone", key: `gone-${was.pile_id}`, name: was.name, toe: was.toe, change: "gone", confidence: null, reasons: [], was }));
+    .map((was): Item => ({ kind: "gone", key: goneKey(was.pile_id), name: was.name, toe: was.toe, change: "gone", confidence: null, reasons: [], was }));
   return [...carried, ...proposed, ...gone];
 }
+
+export const goneKey = (pile: string): string => `gone-${pile}`;
 
 /** `Pile 1`, `Pile 2` … without those that are taken. */
 function* freeNames(taken: readonly string[]): Generator<string, never> {

@@ -20,6 +20,8 @@ export interface DraftFormEvents {
   looks: () => void;
 }
 
+/** Half the width of a 95 % interval in standard deviations. */
+const NORMAL_95 = 1.96;
 const METHODS: [BaseMethod, string][] = [
   ["plane", "Plane through the toe"],
   ["triangulated", "Follows the toe, in triangles"],
@@ -188,10 +190,10 @@ export class DraftForm {
   }
 
   private moreOf(volume: Volume): HTMLElement[] {
-    const parts: HTMLElement[] = volume.warnings.map((words) => h("p", { class: "notice warn" }, icon("warning"), h("span", {}, words)));
-    const total = volume.budget.reduce((sum, { sigma_m3 }) => sum + sigma_m3 ** 2, 0);
-    const rows = volume.budget.filter(({ sigma_m3 }) => sigma_m3 > 0).map(({ name, sigma_m3 }) =>
-      h("div", {}, h("dt", {}, name), h("dd", {}, `${number(sigma_m3, 2)} m³ (${number((100 * sigma_m3 ** 2) / Math.max(1e-12, total))} %)`)),
+    const parts: HTMLElement[] = volume.warnings.map((words) => h("p", { class: "notice warn" }, icon("warning"), h("span", {}, sentence(words))));
+    const { factor, name: unit } = volumeUnit(this.survey);
+    const rows = volume.budget.filter(({ sigma_m3 }) => sigma_m3 !== 0).map(({ name, sigma_m3 }) =>
+      h("div", {}, h("dt", {}, sentence(name.replaceAll("_", " "))), h("dd", {}, `${sigma_m3 < 0 ? "−" : "±"} ${number((NORMAL_95 * Math.abs(sigma_m3)) / factor, 2)} ${unit}`)),
     );
     if (rows.length) parts.push(h("details", {}, h("summary", {}, "Where the ± comes from"), h("dl", { class: "facts" }, ...rows)));
     return parts;
@@ -230,6 +232,10 @@ export class DraftForm {
         h("button", { type: "button", class: "button", onclick: () => this.events.cancel() }, "Cancel"), this.saveButton),
     );
   }
+}
+
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function field(label: string, control: HTMLElement): HTMLElement {

@@ -80,8 +80,14 @@ export class Editor {
     this.begin({ ...draft, holes: toe.coordinates.slice(1) }, toRing(toe, this.frame));
   }
 
+  /** Close without saving; what was drawn meanwhile is not thrown away unasked. */
   cancel(): void {
-    this.end(null);
+    if (!this.isChanged || window.confirm("Discard what you have drawn?")) this.end(null);
+  }
+
+  /** Whether closing would lose anything. */
+  get isChanged(): boolean {
+    return this.draft !== null && this.tool.canUndo;
   }
 
   dispose(): void {
@@ -123,6 +129,7 @@ export class Editor {
     const crossed = rings.crossing(this.shape.ring.vertices);
     if (crossed) {
       this.live.cancel();
+      this.clearPicture();
       this.form.showRefusal(
         `Edges ${crossed[0] + 1} and ${crossed[1] + 1} of the toe cross. Move or delete a vertex so that they no longer do.`,
       );

@@ -89,7 +89,7 @@ export class PileList {
   }
 
   private item(item: Item): HTMLElement {
-    const words = item.confidence === null ? "nothing is left of it" : `confidence ${number(100 * item.confidence)} %`;
+    const words = item.confidence === null ? "not in this survey" : `confidence ${number(100 * item.confidence)} %`;
     const onclick = (): void => (this.survey.can_edit ? this.events.review(item.key) : this.events.focus(item.key));
     return h("li", { class: "row" },
       h("button", { type: "button", class: "row-main", title: item.reasons.join("; "), onclick },

@@ -22,7 +22,7 @@ export const CHANGES: Record<Item["change"], string> = {
 const GUIDES: Record<Item["kind"], string> = {
   carried: "Confirm it if the dashed line follows the foot of the pile; else edit the line. It does not count before.",
   proposed: "A program found it. Accept it if the dashed line follows the foot of a pile; leave out what is none.",
-  gone: "The survey before had it, and nothing of it is left. If it is still there, draw its line again.",
+  gone: "The survey before had it, this one has not. If it is still there, draw its line again.",
 };
 
 export class Review {

@@ -342,10 +342,10 @@ export class ToeTool {
   }
 
   private escape(): void {
+    if (!this.marksWalls && this.selected === null) return this.events.cancel();
     if (this.marksWalls) this.marksWalls = false;
-    else if (this.selected !== null) this.select(null);
-    else return this.events.cancel();
-    this.redraw();
+    else this.select(null);
+    this.show(this.shape, false);
   }
 
   private step(by: number): void {

@@ -175,6 +175,9 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
     }, 200);
   });
   new MutationObserver(() => scene.paintBackground()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  window.addEventListener("beforeunload", (event) => {
+    if (editor.isChanged) event.preventDefault();
+  });
   window.addEventListener("pagehide", () => {
     editor.dispose();
     scene.dispose();

@@ -1,7 +1,7 @@
 /** The piles that wait for a review, and what can be done with them. */
 
 import { type Api, type Proposal, type SavedToe, type Survey, wordsOf } from "../lib/api";
-import { type Item, reviewItems } from "../lib/review";
+import { goneKey, type Item, reviewItems } from "../lib/review";
 import { toeDraftOf } from "./draft";
 
 /** How often, and how many times, it is asked whether the search for piles is done. */
@@ -29,7 +29,7 @@ export async function loadPiles(api: Api, { id, previous_id }: Survey): Promise<
 
 export class Waiting {
   items: readonly Item[] = [];
-  /** What somebody saw to be gone, as long as the page is open. */
+  /** Piles that somebody saw not to be here, as long as the page is open. */
   private readonly seen = new Set<string>();
 
   constructor(
@@ -80,8 +80,10 @@ export class Waiting {
   };
 
   private readonly drop = async (item: Item): Promise<void> => {
-    if (item.kind === "carried") await this.api.remove(item.saved.id, item.saved.etag ?? null);
-    else if (item.kind === "proposed") await this.api.leaveOut(this.survey.id, item.proposal.number);
+    if (item.kind === "carried") {
+      await this.api.remove(item.saved.id, item.saved.etag ?? null);
+      this.seen.add(goneKey(item.saved.pile_id));
+    } else if (item.kind === "proposed") await this.api.leaveOut(this.survey.id, item.proposal.number);
   };
 
   private async settleAll(action: (item: Item) => Promise<void>, words: string): Promise<void> {
