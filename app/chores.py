@@ -15,6 +15,7 @@ from app.services import (
     following,
     inboxes,
     notices,
+    reports,
     runs,
     schedule,
     uploads,
@@ -68,6 +69,12 @@ def keep_schedule() -> None:
     now = datetime.now(UTC)
     schedule.tell_overdue(now)
     schedule.tell_stalled(now)
+
+
+@_chore
+def send_reports() -> None:
+    """Mail the monthly reports that are due."""
+    reports.send_due_reports(datetime.now(UTC))
 
 
 @_chore

@@ -26,6 +26,7 @@ EVERY: dict[Callable[[], object], int] = {
     chores.follow_surveys: _MINUTE_S,
     chores.send_messages: _MINUTE_S,
     chores.keep_schedule: 10 * _MINUTE_S,
+    chores.send_reports: 60 * _MINUTE_S,
     chores.clean_up: 60 * _MINUTE_S,
 }
 

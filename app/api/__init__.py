@@ -19,6 +19,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         organisation,
         periods,
         proposals,
+        reports,
         runs,
         sites,
         surveys,
@@ -30,6 +31,6 @@ def blueprints() -> tuple[Blueprint, ...]:
 
     parts = (
         account, book, deliveries, health, inboxes, inventory, materials, openapi, organisation,
-        periods, proposals, runs, sites, surveys, toes, uploads, verdicts, webhooks,
+        periods, proposals, reports, runs, sites, surveys, toes, uploads, verdicts, webhooks,
     )  # fmt: skip
     return tuple(part.blueprint for part in parts)

@@ -10,10 +10,12 @@ from flask.typing import ResponseReturnValue
 
 from app.api.periods import Closing
 from app.auth import policy
+from app.auth.actor import require_actor
 from app.errors import AppError
 from app.models import Role
 from app.pages.forms import filled
 from app.queries import periods
+from app.services import mail, reports
 from app.services import periods as period_service
 
 blueprint = Blueprint("periods_pages", __name__)
@@ -36,6 +38,18 @@ def close(site_id: UUID) -> ResponseReturnValue:
     except AppError as error:
         return _page(site_id, error), error.status
     return redirect(url_for("periods_pages.show", period_id=period.id))
+
+
+@blueprint.post("/sites/<uuid:site_id>/periods/report")
+@policy.role(Role.VIEWER)
+def subscribe(site_id: UUID) -> ResponseReturnValue:
+    """Get the monthly report by mail, or no longer."""
+    is_wanted = request.form.get("wanted") == "yes"
+    try:
+        reports.set_reader(policy.current_site(), require_actor().user, is_wanted=is_wanted)
+    except AppError as error:
+        return _page(site_id, error), error.status
+    return redirect(url_for("periods_pages.index", site_id=site_id))
 
 
 @blueprint.get("/periods/<uuid:period_id>")
@@ -63,6 +77,8 @@ def _page(site_id: UUID, error: AppError | None = None) -> str:
         error=error,
         values=request.form,
         today=date.today().isoformat(),
+        is_reader=reports.is_reader(policy.current_site(), require_actor().user),
+        has_mail=mail.is_configured(),
     )
 
 

@@ -88,6 +88,7 @@ def test_nothing_that_can_be_replaced_is_overwritten_unseen(app, people, client_
         f"/api/v1/sites/{ids['site_id']}": SITE,
         f"/api/v1/materials/{ids['material_id']}": {"name": "Sand"},
         f"/api/v1/organisation/people/{ids['user_id']}": {"is_active": True, "is_admin": True},
+        f"/api/v1/sites/{ids['site_id']}/monthly-report": {"is_wanted": False},
     }
     described = {
         path
