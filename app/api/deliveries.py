@@ -52,14 +52,15 @@ class DeliveryShape(Shape):
     """How far a flight has come.
 
     `state` is waiting, complete (it is being processed, or was), or removed (somebody deleted its
-    survey; it is not taken again). `left_out` counts photos that earlier surveys have.
+    survey; it is not taken again). `expected` is null for a folder without a list of its files.
+    `left_out` counts photos that earlier surveys have.
     """
 
     id: UUID
     survey_id: UUID | None
     source: str
     state: Literal["waiting", "complete", "removed"]
-    expected: int
+    expected: int | None
     arrived: int
     left_out: int
     problem: str

@@ -31,9 +31,12 @@ class Standing:
     missing: tuple[Missing, ...]
 
     @property
-    def expected(self) -> int:
-        """How many files there should be, as far as that is known."""
-        return int(self.delivery.options.get("expected_count", len(self.delivery.files)))
+    def expected(self) -> int | None:
+        """How many files there should be; None for a folder without a list of its files."""
+        if any("sha256" in file for file in self.delivery.files):
+            return len(self.delivery.files)
+        count: int | None = self.delivery.options.get("expected_count")
+        return count
 
     @property
     def arrived(self) -> int:

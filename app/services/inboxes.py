@@ -142,6 +142,8 @@ def _look(inbox: places.Inbox, row: Inbox, site: Site, flight: str) -> bool:
     wanted = [arrival for arrival in arrivals if is_wanted(arrival.name)]
     try:
         expected = _expected(inbox, arrivals)
+        if expected:
+            delivery.options = delivery.options | {"expected_count": len(expected)}
         delivery.problem = _waits_for(row, delivery, arrivals, expected)
         db.session.commit()
         if delivery.problem:
@@ -193,7 +195,9 @@ def _waits_for(
         return ""
     quiet = timedelta(minutes=row.quiet_minutes)
     if datetime.now(UTC) - delivery.changed_at < quiet:
-        return f"{count} files so far; taken once nothing changed for {row.quiet_minutes} minutes."
+        return (
+            f"{count} files so far; taken once nothing has changed for {row.quiet_minutes} minutes."
+        )
     return ""
 
 

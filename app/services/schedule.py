@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from app.extensions import db
 from app.models import Delivery, Site, Survey, SurveyState
-from app.queries.deliveries import standing
+from app.queries.deliveries import Standing, standing
 from app.services import notices
 from app.services.notices import News
 
@@ -74,13 +74,18 @@ def tell_stalled(now: datetime) -> int:
                 "delivery.stalled",
                 {"delivery": str(delivery.id), "expected": how.expected, "arrived": how.arrived},
                 f"{site.name}: a flight did not arrive in full",
-                f"{how.arrived} of {how.expected} files are there, and none came since "
+                f"{_count(how)} are there, and none came since "
                 f"{since:%Y-%m-%d %H:%M} UTC. Nothing is processed before all are there.\n"
                 f"{delivery.problem}\n\n{notices.link(f'/sites/{site.id}/surveys')}\n",
             ),
         )
     db.session.commit()
     return told
+
+
+def _count(how: Standing) -> str:
+    known = "" if how.expected is None else f" of {how.expected}"
+    return f"{how.arrived}{known} files"
 
 
 def _newest(site: Site) -> date | None:
