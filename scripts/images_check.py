@@ -39,14 +39,20 @@ test "$(id -u)" = 10001
 for name in cc gcc c++ g++ clang ld make; do ! command -v $name; done
 """
 _IMPORT_ALL = """
-import importlib, importlib.metadata, pkgutil, sys
+import importlib, importlib.metadata, pkgutil, shutil, sys
 sys.path.insert(0, ".")
 names = {n for n in importlib.metadata.packages_distributions() if n.isidentifier()}
 for package in ("app", "reconstruction", "volumetrics"):
     names |= {m.name for m in pkgutil.walk_packages([package], package + ".")}
+failed = []
 for name in sorted(n for n in names if n.split(".")[-1] != "__main__"):
-    importlib.import_module(name)
-print(len(names), "modules")
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        # Where the library has no wheel, COLMAP is a program.
+        if error.name != "pycolmap" or not shutil.which("colmap"):
+            failed.append(f"{name}: {error}")
+sys.exit("\\n".join(failed)) if failed else print(len(names), "modules")
 """
 
 
