@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import func, select
 
 from app.auth.actor import actor_id
-from app.errors import AppError, Conflict, InvalidInput
+from app.errors import AppError, Conflict, InvalidInput, TooLarge
 from app.extensions import db
 from app.models import Delivery, DeliverySource, Photo, Run, Site, Survey
 from app.queries import deliveries as queries
@@ -106,6 +107,7 @@ def admit(site: Site, delivery: Delivery, manifest: Manifest) -> None:
             "Give the whole flight.",
             field="files",
         )
+    _check_sizes(fresh, len(photos))
     flown_on = manifest.flown_on or _day(photos)
     _refuse_rest(earlier, flown_on, len(photos))
     delivery.files = fresh
@@ -150,6 +152,17 @@ def _grown(site: Site, manifest: Manifest) -> Delivery | None:
             admit(site, delivery, manifest)
             return delivery
     return None
+
+
+def _check_sizes(files: Sequence[dict[str, Any]], photo_count: int) -> None:
+    """Refuse at once what would be refused after hours of uploading."""
+    most = current_app.extensions["cairn_config"].max_survey_photos
+    if photo_count > most:
+        raise TooLarge(
+            f"There are {photo_count} photos; a survey may have {most}.", "Split the flight."
+        )
+    for file in files:
+        uploads.check_size(file["name"], file["size"], uploads.kind_of(file["name"]))
 
 
 def _refuse_rest(earlier: dict[str, Survey], flown_on: date, count: int) -> None:

@@ -29,6 +29,7 @@ from app.storage import FAILURES
 
 _log = logging.getLogger(__name__)
 _LIST = "SHA256SUMS"
+_LONGEST_LIST_BYTES = 10_000_000
 # What programs call files that they have not finished writing.
 _UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
 
@@ -212,6 +213,8 @@ def _expected(inbox: places.Inbox, arrivals: Sequence[Arrival]) -> dict[str, str
     found = next((arrival for arrival in arrivals if arrival.name == _LIST), None)
     if found is None:
         return {}
+    if found.size > _LONGEST_LIST_BYTES:
+        raise InvalidInput(f"{_LIST} has {found.size / 1e6:,.0f} MB.", "Write it by sha256sum.")
     with inbox.on_disk(found) as path:
         text = path.read_text("utf-8", errors="replace")
     expected = {}

@@ -89,14 +89,7 @@ def begin(survey: Survey, name: str, length: int, sha256: str) -> Upload:
     kind = kind_of(safe_name(name), survey.kind)
     if kind == "surface" and _has_surface(survey.id):
         raise Conflict("The survey has a surface already.", "Make a new survey for another one.")
-    limit_mb = config.max_photo_mb if kind != "surface" else config.max_surface_mb
-    if not 0 <= length <= limit_mb * 1_000_000:
-        raise TooLarge(
-            f"{name} has {length / 1e6:,.0f} MB; the limit is {limit_mb} MB.",
-            "Upload the photos as the camera wrote them.",
-        )
-    if length == 0:
-        raise InvalidInput(f"{name} is empty (0 bytes).", "Copy it from the card again.")
+    check_size(name, length, kind)
     count = db.session.scalar(
         select(func.count()).select_from(Photo).where(Photo.survey_id == survey.id)
     )
@@ -117,6 +110,24 @@ def begin(survey: Survey, name: str, length: int, sha256: str) -> Upload:
     storage().begin(upload.id)
     db.session.commit()
     return upload
+
+
+def check_size(name: str, length: int, kind: str) -> None:
+    """Refuse a file of a kind that is empty or too large.
+
+    Raises
+    ------
+    InvalidInput, TooLarge
+    """
+    config: Config = current_app.extensions["cairn_config"]
+    limit_mb = config.max_photo_mb if kind != "surface" else config.max_surface_mb
+    if not 0 <= length <= limit_mb * 1_000_000:
+        raise TooLarge(
+            f"{name} has {length / 1e6:,.0f} MB; the limit is {limit_mb} MB.",
+            "Upload the photos as the camera wrote them.",
+        )
+    if length == 0:
+        raise InvalidInput(f"{name} is empty (0 bytes).", "Copy it from the card again.")
 
 
 def get(upload_id: UUID) -> Upload:
@@ -197,6 +208,8 @@ def _receive(upload: Upload, partial: Partial, stream: IO[bytes], checksum: Chec
 
 
 def _make_safe(upload: Upload, partial: Partial, received: int) -> None:
+    if received == upload.offset:
+        return
     partial.make_safe()
     # The last byte counts only once the file is taken: a client told that it is complete
     # would never ask again.

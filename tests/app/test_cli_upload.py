@@ -95,7 +95,7 @@ class Wire:
     """A port that leads to another one until so many bytes have passed; then the line is cut."""
 
     def __init__(self, port, cut_after):
-        self.target, self.left, self.cuts = port, cut_after, 0
+        self.target, self.left, self.cuts, self.carried = port, cut_after, 0, 0
         self.every = cut_after
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -115,6 +115,7 @@ class Wire:
         try:
             while block := source.recv(16384):
                 self.left -= len(block)
+                self.carried += len(block)
                 if self.left < 0:
                     self.left, self.cuts = self.every, self.cuts + 1
                     break
@@ -149,6 +150,8 @@ def test_a_line_that_breaks_again_and_again_delivers_everything(server, token, c
     wire.listener.close()
     assert code == 0, said
     assert wire.cuts >= 2
+    # It went on where it was cut off, and did not begin anew.
+    assert wire.carried < 1.5 * size
     assert set(db.session.scalars(sa.select(Photo.sha256))) == digests(card)
     assert (count(Survey), count(Run)) == (1, 1)
 
@@ -231,6 +234,17 @@ def test_what_somebody_deleted_does_not_come_back(server, token, card, client_of
     assert code == 1
     assert "deleted the survey" in said
     assert count(Survey) == 0
+
+
+def test_what_would_be_refused_in_the_end_is_refused_at_once(server, token, card):
+    (card / "empty.jpg").touch()
+    code, said = upload(server.port, token, card)
+    assert (code, "empty.jpg is empty" in said) == (1, True)
+    with (card / "empty.jpg").open("wb") as file:
+        file.truncate(201_000_000)
+    code, said = upload(server.port, token, card)
+    assert (code, "the limit is 200 MB" in said) == (1, True)
+    assert (count(Survey), count(Upload)) == (0, 0)
 
 
 def test_exit_codes_tell_cron_what_to_do(server, token, people, card, tmp_path):
