@@ -18,13 +18,11 @@ from app.errors import AppError
 from app.extensions import db
 from app.models import Run, RunState, SurveyKind
 from app.queries import photos
-from app.queries import surveys as queries
 from app.services import (
     carrying,
     finished_surfaces,
     flights,
     following,
-    proposing,
     runs,
     spreading,
     surveys,
@@ -68,8 +66,7 @@ def judge(survey_id: str) -> None:
 def propose(survey_id: str) -> None:
     """Look for piles in a new surface, and carry over those of the survey before."""
     with _app().app_context():
-        proposing.propose(UUID(survey_id))
-        carrying.carry(queries.get(UUID(survey_id)))
+        carrying.search(UUID(survey_id))
 
 
 def follow(survey_id: str) -> None:

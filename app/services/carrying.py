@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,15 @@ from app.services.toes import measurement_of, polygon_of, refuse_if_closed
 _log = logging.getLogger(__name__)
 # Of a pile that holds less than this share of what it held, nothing worth the name is left.
 _LEFT = 0.02
+
+
+def search(survey_id: UUID) -> None:
+    """Look for piles and carry over those of the survey before; people see both or nothing."""
+    proposing.propose(survey_id)
+    # A closed period keeps its piles.
+    with suppress(Conflict):
+        carry(surveys.get(survey_id))
+    db.session.commit()
 
 
 def carry(survey: Survey) -> int:

@@ -14,7 +14,6 @@ from sqlalchemy import select
 
 from app import queues, turns
 from app.amount import NORMAL_95
-from app.errors import Conflict
 from app.extensions import db
 from app.models import Run, Site, Survey, SurveyState, Toe
 from app.queries import surveys, toes
@@ -46,12 +45,7 @@ def follow(survey_id: UUID) -> bool:
             return False
         survey.alignment = aligning.align(survey)
         db.session.commit()
-        proposing.propose(survey_id)
-        try:
-            carrying.carry(survey)
-        except Conflict:
-            # A closed period keeps its piles.
-            db.session.rollback()
+        carrying.search(survey_id)
         site = db.session.get_one(Site, survey.site_id)
         notices.tell(site, _measured(survey, site))
         survey.followed_at = datetime.now(UTC)

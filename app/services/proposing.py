@@ -56,13 +56,16 @@ class Proposal:
 
 
 def propose(survey_id: UUID) -> int:
-    """Look for piles in the surface of a survey and keep what is found; returns how many."""
+    """Look for piles in the surface of a survey and keep what is found; returns how many.
+
+    The caller commits, as it may have more to keep at once.
+    """
     found = _detected(survey_id)
     survey = db.session.get(Survey, survey_id)
     if survey is None:
         raise NotFound("There is no such survey.", "Check the address.")
     survey.proposals = {"found_at": datetime.now(UTC).isoformat(), "items": found}
-    db.session.commit()
+    db.session.flush()
     return len(found)
 
 

@@ -32,6 +32,7 @@ def test_a_program_finds_the_cone_and_knows_it_again(client_of, week):
     client = client_of("viewer")
     assert client.get(f"/api/v1/surveys/{after.id}/proposals").json == []
     assert proposing.propose(after.id) == 1
+    db.session.commit()
     (found,) = client.get(f"/api/v1/surveys/{after.id}/proposals").json
     assert (found["pile_id"], found["name"]) == (made["pile_id"], "Gravel")
     assert found["change"] == "unchanged"
@@ -47,6 +48,7 @@ def test_piles_are_carried_over_and_count_once_confirmed(client_of, week, is_fou
     before, after, made = week
     if is_found:
         proposing.propose(after.id)
+        db.session.commit()
     assert carrying.carry(after) == 1
     client = client_of("surveyor")
     (toe,) = client.get(f"/api/v1/surveys/{after.id}/toes").json
@@ -74,6 +76,7 @@ def test_piles_are_carried_over_and_count_once_confirmed(client_of, week, is_fou
 def test_what_somebody_leaves_out_is_proposed_no_more(client_of, week):
     _, after, _ = week
     proposing.propose(after.id)
+    db.session.commit()
     (found,) = client_of("viewer").get(f"/api/v1/surveys/{after.id}/proposals").json
     address = f"/api/v1/surveys/{after.id}/proposals/{found['number']}"
     assert client_of("viewer").delete(address).status_code == 403
@@ -83,12 +86,14 @@ def test_what_somebody_leaves_out_is_proposed_no_more(client_of, week):
     assert client.delete(f"/api/v1/surveys/{after.id}/proposals/7").status_code == 404
     # Whoever looks again sees it again.
     proposing.propose(after.id)
+    db.session.commit()
     assert len(client.get(f"/api/v1/surveys/{after.id}/proposals").json) == 1
 
 
 def test_a_carried_pile_that_somebody_takes_out_does_not_come_back_as_a_proposal(client_of, week):
     _, after, _ = week
     proposing.propose(after.id)
+    db.session.commit()
     carrying.carry(after)
     client = client_of("surveyor")
     (toe,) = client.get(f"/api/v1/surveys/{after.id}/toes").json
@@ -96,6 +101,7 @@ def test_a_carried_pile_that_somebody_takes_out_does_not_come_back_as_a_proposal
     assert client.delete(f"/api/v1/toes/{toe['id']}", headers=headers).status_code == 204
     assert client.get(f"/api/v1/surveys/{after.id}/proposals").json == []
     proposing.propose(after.id)
+    db.session.commit()
     assert len(client.get(f"/api/v1/surveys/{after.id}/proposals").json) == 1
 
 

@@ -1,14 +1,17 @@
 """A real browser on the real application: server, worker, PostGIS and Valkey, each a process."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import flask_migrate
 import pytest
+from flask import Flask
 
 from app import create_app
 from app.config import Config
 from tests.app import live
 from tests.app.conftest import services  # noqa: F401  (a fixture)
+from tests.browser.quarry import fill
 
 CHROMIUM = Path("/usr/bin/chromium")
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
@@ -22,9 +25,17 @@ def flight():
     return live.small_flight()
 
 
+@dataclass(frozen=True)
+class Stack:
+    """The running application: its address, and itself to fill rows in."""
+
+    address: str
+    app: Flask
+
+
 @pytest.fixture(scope="session")
-def address(services, tmp_path_factory):  # noqa: F811
-    """Address of the running application, with one administrator."""
+def stack(services, tmp_path_factory):  # noqa: F811
+    """The running application with one administrator."""
     from app.services import accounts
 
     port = live.free_port()
@@ -38,7 +49,14 @@ def address(services, tmp_path_factory):  # noqa: F811
         live.running(live.web(environment, port, folder / "web.log")),
         live.running(live.worker(environment, folder / "worker.log")),
     ):
-        yield f"http://127.0.0.1:{port}"
+        yield Stack(f"http://127.0.0.1:{port}", app)
+
+
+@pytest.fixture(scope="session")
+def quarry(stack):
+    """Addresses of a site with three weeks, of which the newest waits for a review."""
+    with stack.app.app_context():
+        return fill(stack.app, EMAIL)
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +74,32 @@ def browser():
 
 
 @pytest.fixture
-def page(browser, address):
-    """A page that is signed in; errors in its console fail the test."""
-    context = browser.new_context(
-        base_url=address, viewport={"width": 1280, "height": 860}, accept_downloads=True
-    )
-    tab = context.new_page()
+def sign_in(browser, stack):
+    """Make a page that is signed in, in a browser of somebody's language."""
+    contexts = []
+
+    def make(locale="en-US"):
+        context = browser.new_context(
+            base_url=stack.address,
+            viewport={"width": 1280, "height": 860},
+            accept_downloads=True,
+            locale=locale,
+        )
+        contexts.append(context)
+        return _signed_in(context.new_page())
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(sign_in):
+    """A page that is signed in; it keeps what its console complains of."""
+    return sign_in()
+
+
+def _signed_in(tab):
     errors = []
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
@@ -71,8 +109,7 @@ def page(browser, address):
     tab.click("button.primary")
     tab.wait_for_url("**/sites")
     tab.complaints = errors
-    yield tab
-    context.close()
+    return tab
 
 
 def shoot(tab, name):

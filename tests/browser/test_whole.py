@@ -101,7 +101,7 @@ def farthest_m(clicked, saved):
     return max(min(math.dist(place[:2], vertex[:2]) for vertex in saved) for place in clicked)
 
 
-def test_from_the_photos_to_the_inventory(page, flight, address):
+def test_from_the_photos_to_the_inventory(page, flight):
     page.click("text=New site")
     page.fill("input[name=name]", "Pit <b>1</b> & co")
     check_access(page)
@@ -156,15 +156,3 @@ def test_from_the_photos_to_the_inventory(page, flight, address):
     assert row["volume [m³]"][:4] in said
     # A connection that broke on purpose is the only thing that a console may complain of.
     assert [c for c in page.complaints if "ERR_CONNECTION_RESET" not in c] == []
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/sites", "/sites/new", "/account", "/organisation", "/workers", "/password", "/nothing"],
-)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_for_everybody(page, path, scheme):
-    page.emulate_media(color_scheme=scheme)
-    page.goto(path)
-    shoot(page, f"{scheme}{path.replace('/', '-')}")
-    check_access(page)

@@ -32,3 +32,12 @@ for (const button of document.querySelectorAll("[data-close]")) {
   button.hidden = false;
   button.addEventListener("click", () => button.closest(".toast").remove());
 }
+
+// What is wider than its box can be scrolled by keyboard, too.
+const watch = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+for (const box of document.querySelectorAll(".table-wrap")) watch.observe(box);
