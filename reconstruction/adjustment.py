@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from reconstruction import normal_equations as normal
 from reconstruction.block import TiePoints
 from reconstruction.camera import Camera, Shot
+from reconstruction.errors import InputError
 from reconstruction.network import (
     HUBER,
     LENS_NAMES,
@@ -136,10 +137,33 @@ def adjust(
     Returns
     -------
     Adjusted
+
+    Raises
+    ------
+    InputError
+        When tie points do not hold all photos in place.
     """
     network = build_network(
         cameras, shots, tie_points, positions, control, level_sigma_rad, focal_priors
     )
+    try:
+        return _result(_converged(network), cameras, shots, tie_points)
+    except np.linalg.LinAlgError as error:
+        raise torn_apart(len(shots)) from error
+
+
+def torn_apart(count: int) -> InputError:
+    """The error of a block of so many photos that tie points do not hold together."""
+    return InputError(
+        f"Tie points do not hold the {count} photos together: they show too little that others"
+        " show, too.",
+        "Check that the photos are sharp and overlap by 60 % or more; low sun brings out the grain"
+        " of smooth material.",
+    )
+
+
+def _converged(network: Network) -> Network:
+    """The adjusted network, sigmas settled and outliers left out."""
     # Wide first: a sigma far below the initial errors would make every observation an outlier.
     for _ in range(2):
         _set_pixel_sigma(network)
@@ -149,7 +173,7 @@ def adjust(
         _drop_outliers(network)
         network = _set_position_sigma(network)
         network = _iterate(network)
-    return _result(network, cameras, shots, tie_points)
+    return network
 
 
 def _iterate(network: Network) -> Network:

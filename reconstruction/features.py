@@ -17,9 +17,10 @@ from reconstruction.photo import Photo
 from reconstruction.stage import Run, Stage
 
 _OCTAVES = 4
-# Contrast below which an extremum is sensor noise, 1 being white against black. Low on purpose:
-# the selection keeps the strongest of each part of a photo, so sand gets what sand has.
-_LEAST_CONTRAST = 0.004
+# Contrast below which an extremum is not even noise, 1 being white against black. Low on purpose:
+# the selection keeps the strongest of each part of a photo, so sand gets what sand has, and what
+# is noise finds no match.
+_LEAST_CONTRAST = 0.001
 _GRID_CELLS = 24  # along the longer side
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.adjustment import Adjusted, adjust
+from reconstruction.adjustment import Adjusted, adjust, torn_apart
 from reconstruction.block import Block, SparseModel, TiePoints
 from reconstruction.control import Control
 from reconstruction.control_check import Fit, settle, with_agreeing_marks, without_misplaced
@@ -32,10 +32,12 @@ from reconstruction.photo import Photo
 from reconstruction.placement import judge_heights, place, transformed
 from reconstruction.rolling_shutter import at_once, with_velocities
 from reconstruction.stage import Run, Stage
+from reconstruction.tie_points import held
 from reconstruction.turned import as_in_files, suspects, turned_back, turned_pixels
 
 Array = NDArray[np.float64]
 
+_LEAST_SHOTS = 3
 # A network of tie points this dense determines everything; more only costs time.
 _GRID = 8
 _PER_CELL = 8
@@ -99,11 +101,13 @@ def georeference(
     Raises
     ------
     InputError
-        When neither positions nor control fix the place and scale, or when nothing tells
-        which way is down.
+        When neither positions nor control fix the place and scale, when nothing tells which way
+        is down, and when the photos show too little that others show, too.
     """
     photos = {photo.name: photo for photo in inputs.photos}
-    model = inputs.model
+    model = held(inputs.model)
+    if len(model.shots) < _LEAST_SHOTS:
+        raise torn_apart(len(inputs.model.shots))
     control = inputs.control or Control((), (), None, "unknown")
     control, mark_notes = with_agreeing_marks(control, model)
     frame = _frame(model, photos, control, options.epsg)

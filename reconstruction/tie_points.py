@@ -21,6 +21,7 @@ _PARTNERS = 10  # photos that a photo is matched with
 _LEAST_SHARED = 8  # tie points that make two photos partners
 _MIN_ANGLE_RAD = np.radians(1.0)
 _LEAST_VIEWS = 2
+_LEAST_HOLDING = 12  # tie points that hold a photo in place
 
 
 def densify(model: SparseModel, features: FeatureFiles, band: float, run: Run) -> SparseModel:
@@ -138,6 +139,40 @@ def thin(model: SparseModel, count: int) -> TiePoints:
     kept = tracks.select(chained, [ties.pixels] * len(sizes), sizes, count)
     chosen = chained.take(kept)
     return TiePoints(ties.points[kept], chosen.photo, chosen.track, ties.pixels[chosen.feature])
+
+
+def held(model: SparseModel) -> SparseModel:
+    """The model without photos that too few tie points hold, and a note that names them."""
+    ties, lost = model.tie_points, np.zeros(len(model.shots), bool)
+    kept = np.ones(len(ties.shot_index), bool)
+    while True:
+        views = np.bincount(ties.point_index[kept], minlength=len(ties.points))
+        kept &= views[ties.point_index] >= _LEAST_VIEWS
+        count = np.bincount(ties.shot_index[kept], minlength=len(model.shots))
+        loose = (count < _LEAST_HOLDING) & ~lost
+        if not loose.any():
+            break
+        lost |= loose
+        kept &= ~lost[ties.shot_index]
+    if not lost.any():
+        return model
+    used, number = np.unique(ties.point_index[kept], return_inverse=True)
+    shot_number = np.cumsum(~lost) - 1
+    rest = TiePoints(
+        ties.points[used],
+        shot_number[ties.shot_index[kept]].astype(np.int32),
+        number.astype(np.int32),
+        ties.pixels[kept],
+    )
+    names = [shot.name for shot, gone in zip(model.shots, lost, strict=True) if gone]
+    note = (
+        f"{len(names)} photos show too little that others show, too, and are left out:"
+        f" {', '.join(names)}."
+    )
+    shots = tuple(shot for shot, gone in zip(model.shots, lost, strict=True) if not gone)
+    used_cameras = {shot.camera for shot in shots}
+    cameras = {name: lens for name, lens in model.cameras.items() if name in used_cameras}
+    return SparseModel(cameras, shots, rest, (*model.notes, note))
 
 
 def errors_px(model: SparseModel) -> NDArray[np.float64]:

@@ -71,3 +71,22 @@ def test_round_trip(tmp_path: Path):
     )
     some.save(tmp_path / "f.npz")
     assert np.array_equal(Features.load(tmp_path / "f.npz").xy, some.xy)
+
+
+def test_smooth_material_is_described_by_what_it_has(tmp_path: Path):
+    """Texture of a grey level is found in all parts of a photo, and again in another photo."""
+    rng = np.random.default_rng(3)
+    grain = cv2.GaussianBlur(rng.normal(0.0, 1.0, (400, 440)), (0, 0), 2.0)
+    grain *= 1.0 / grain.std()
+    for name, left in (("a.png", 0), ("b.png", 40)):
+        seen = 120.0 + grain[:, left : left + 400] + rng.normal(0.0, 0.3, (400, 400))
+        cv2.imwrite(str(tmp_path / name), np.rint(seen).astype(np.uint8))
+    one, other = (
+        features.extract(tmp_path / name, FeatureOptions(400, 400)) for name in ("a.png", "b.png")
+    )
+    assert len(one.xy) == len(other.xy) == 400
+    match = cv2.BFMatcher(cv2.NORM_L2, crossCheck=True).match(
+        one.descriptors.astype(np.float32), other.descriptors.astype(np.float32)
+    )
+    moved = np.array([one.xy[m.queryIdx] - other.xy[m.trainIdx] for m in match])
+    assert np.sum(np.abs(moved - [40.0, 0.0]).max(axis=1) < 1.0) > 100

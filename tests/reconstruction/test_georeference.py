@@ -199,3 +199,34 @@ def test_a_wrong_yaw_does_not_turn_a_photo(truth):
     result = run(free(model), photos)
     assert set(result.block.cameras) == {"drone"}
     assert np.abs(errors(result, model)).max() < 0.06
+
+
+def test_photos_that_too_little_holds_are_left_out_and_named(truth):
+    model, _ = truth
+    ties = model.tie_points
+    loose = ties.shot_index == 7
+    kept = ~loose | (np.cumsum(loose) <= 8)
+    thin = replace(
+        ties,
+        shot_index=ties.shot_index[kept],
+        point_index=ties.point_index[kept],
+        pixels=ties.pixels[kept],
+    )
+    result = run(free(replace(model, tie_points=thin)), photos_of(model, "rtk"))
+    names = [shot.name for shot in result.block.shots]
+    assert len(names) == 19
+    assert model.shots[7].name not in names
+    assert any("1 photos show too little" in note for note in result.notes)
+
+
+def test_a_flight_that_nothing_holds_together_is_refused(truth):
+    model, _ = truth
+    few = model.tie_points.point_index < 12
+    ties = replace(
+        model.tie_points,
+        shot_index=model.tie_points.shot_index[few],
+        point_index=model.tie_points.point_index[few],
+        pixels=model.tie_points.pixels[few],
+    )
+    with pytest.raises(InputError, match="do not hold the 20 photos together"):
+        run(free(replace(model, tie_points=ties)), photos_of(model, "rtk"))
