@@ -77,7 +77,16 @@ def _check_images(architecture: str) -> None:
         _told(f"{architecture} {target}: {facts['Size'] / 1e6:.0f} MB, not root, read-only")
     _told(f"{architecture} worker imports", _python(_image("worker", architecture), _IMPORT_ALL))
     flight, survey = _FOLDER / "flight", _FOLDER / f"survey-{architecture}"
-    _run(sys.executable, "-m", "reconstruction.synthetic", str(flight), "--size", "small")
+    _run(
+        sys.executable,
+        "-m",
+        "reconstruction.synthetic",
+        str(flight),
+        "--size",
+        "small",
+        "--photos",
+        "5",
+    )
     _run("rm", "-rf", str(survey))
     survey.mkdir()
     survey.chmod(0o777)
