@@ -63,6 +63,17 @@ class Inbox(Protocol):
         """A file on disk, for as long as it is looked at."""
 
 
+def readable(name: str) -> str:
+    r"""A name as text, also where a share has one in another encoding.
+
+    Examples
+    --------
+    >>> readable("S\udcfcd.jpg") == "S\N{REPLACEMENT CHARACTER}d.jpg"
+    True
+    """
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 class FolderInbox:
     """An inbox in a folder, local or mounted from a network.
 
@@ -92,7 +103,7 @@ class FolderInbox:
             for name in names:
                 path = Path(place, name)
                 if path.is_file() and not path.is_symlink():
-                    below, stat = path.relative_to(folder).as_posix(), path.stat()
+                    below, stat = readable(path.relative_to(folder).as_posix()), path.stat()
                     found.append(Arrival(below, stat.st_size, str(stat.st_mtime_ns), str(path)))
         return sorted(found, key=lambda arrival: arrival.name)
 

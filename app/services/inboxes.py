@@ -117,6 +117,10 @@ def scan() -> int:
             # A share or a store that is away is asked again by the next look.
             db.session.rollback()
             _log.warning("the inbox of site %s cannot be read: %s", site.id, error)
+        except Exception:
+            # What is wrong in one site must not keep the others waiting.
+            db.session.rollback()
+            _log.exception("the inbox of site %s cannot be taken", site.id)
     return taken
 
 
@@ -159,17 +163,18 @@ def _look(inbox: places.Inbox, row: Inbox, site: Site, flight: str) -> bool:
 
 
 def _delivery(site: Site, flight: str) -> Delivery:
+    key = places.readable(flight)[:300]
     query = select(Delivery).where(
         Delivery.site_id == site.id,
         Delivery.source == DeliverySource.FOLDER,
-        Delivery.key == flight[:300],
+        Delivery.key == key,
     )
     found = db.session.scalar(query)
     if found is None:
         found = Delivery(
             site_id=site.id,
             source=DeliverySource.FOLDER,
-            key=flight[:300],
+            key=key,
             files=[],
             options={},
             changed_at=datetime.now(UTC),

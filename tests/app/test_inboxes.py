@@ -232,6 +232,21 @@ def test_links_lead_nowhere(people, site, inbox, flight, tmp_path):
     assert [d.key for d in db.session.scalars(sa.select(Delivery))] == ["monday"]
 
 
+def test_names_of_another_encoding_are_taken(site, inbox, flight):
+    if not isinstance(inbox, Folder):
+        pytest.skip("a store has names in one encoding")
+    folder = os.fsencode(inbox.root / str(site.id)) + b"/S\xfcd"
+    os.makedirs(folder)
+    for number, content in enumerate(flight.values()):
+        with open(folder + f"/{number}_".encode() + b"\xe4.jpg", "wb") as file:
+            file.write(content)
+    inboxes.scan()
+    let_pass(60)
+    assert inboxes.scan() == 1
+    assert db.session.scalars(sa.select(Delivery.key)).one() == "S\ufffdd"
+    assert count(Photo) == 5
+
+
 def test_an_inbox_is_not_changed_unseen_and_can_be_closed(site, client_of):
     client, address = client_of("manager"), f"/api/v1/sites/{site.id}/inbox"
     stale = client.put(address, json={"quiet_minutes": 5}, headers={"If-Match": '"another"'})
