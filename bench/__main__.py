@@ -5,6 +5,7 @@ make bench BENCH="rendered --seeds 10"         # intervals over ten quarries: ho
 make bench BENCH="rendered --quality standard high --weeks 0 1"
 make bench BENCH="growth"                      # 18, 50 and 150 photos
 make bench BENCH="platform"                    # workers, queue, storage, chart
+make bench BENCH="web"                         # pages, tiles, uploads, requests a second
 make bench BENCH="intervals real"
 """
 
@@ -24,7 +25,7 @@ from bench.rendered_flights import (
     print_piles,
 )
 
-_PARTS = ("rendered", "real", "growth", "intervals", "speed", "platform")
+_PARTS = ("rendered", "real", "growth", "intervals", "speed", "platform", "web")
 _USUAL = ("rendered", "real", "intervals", "speed")
 _GROWTH = (18, 50, 150)
 _INTERVAL_PILES = 300
@@ -69,10 +70,14 @@ def main() -> int:
     if "intervals" in parts:
         for noise in ("known", "estimated"):
             run("bench.interval_coverage", _INTERVAL_PILES, "--noise", noise)
-    if "speed" in parts:
-        run("bench.volumetrics_speed")
-    if "platform" in parts:
-        run("bench.platform", chosen.folder, chosen.quality[0])
+    programs: dict[str, tuple[object, ...]] = {
+        "speed": ("bench.volumetrics_speed",),
+        "platform": ("bench.platform", chosen.folder, chosen.quality[0]),
+        "web": ("bench.web",),
+    }
+    for part, program in programs.items():
+        if part in parts:
+            run(*program)
     return 0 if complete else 1
 
 

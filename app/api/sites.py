@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
+from functools import cache
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -20,8 +21,14 @@ from app.services import sites
 blueprint = Blueprint("sites", __name__, url_prefix="/api/v1")
 
 
+@cache
+def _zones() -> set[str]:
+    """Names of time zones, whose files are all opened to list them."""
+    return zoneinfo.available_timezones()
+
+
 def _timezone(name: str) -> str:
-    if name not in zoneinfo.available_timezones():
+    if name not in _zones():
         raise ValueError(f"{name!r} is no time zone; take one like Europe/Berlin")
     return name
 
