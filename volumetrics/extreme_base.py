@@ -1,15 +1,16 @@
 r"""Level bases at the lowest or highest ground beside the toe.
 
 The smallest of many noisy elevations is too low: its noise was picked, not averaged. So the ground
-profile along the toe is first freed of the known noise (a plane plus a random profile whose size
-and range are found by maximum likelihood, Gaussian-process regression), and the base is the mean
-of the lowest points of profiles drawn from what remains possible. Without noise that is the lowest
-sample itself.
+profile along the toe is first freed of the known noise (a plane plus a random profile of several
+sizes and ranges, weighed by their likelihood: Gaussian-process regression), and the base is the
+mean of the lowest points of profiles drawn from what remains possible. Without noise that is the
+lowest sample itself.
 
 References
 ----------
 Rasmussen, C. E., Williams, C. K. I. (2006): Gaussian Processes for Machine Learning, sections 2.2
-and 2.7 (explicit basis functions).
+and 2.7 (explicit basis functions); Hoeting, J. A. et al. (1999): Bayesian model averaging.
+Statistical Science 14(4), 382-417.
 """
 
 from __future__ import annotations
@@ -58,18 +59,20 @@ class Extreme:
         if grid.noise_factor is not None:
             each = np.nan_to_num(samples.stencil.sample(grid.noise_factor), nan=1.0)
             factor = np.bincount(group, weights=each) / np.bincount(group)
-        profile = _profile(samples, noise, tuple(factor.tolist()))
-        level, sigma, mean_shares = _lowest(profile, sign)
+        profiles = _profiles(samples, noise, tuple(factor.tolist()))
+        level, sigma, mean_shares = _lowest(profiles, sign)
         shares = (mean_shares / np.bincount(group))[group]
         return level_base(self.name, sign * level, shares, grid, sigma)
 
 
 @dataclass(frozen=True)
 class _Profile:
-    """The ground along a toe as the noise lets it be known.
+    """The ground along a toe as the noise lets it be known, if its relief is of one kind.
 
     Parameters
     ----------
+    draws : int
+        How many of all draws are from here: its likelihood.
     mean : ndarray, shape (n,)
         Expected elevations.
     root : ndarray, shape (n, n)
@@ -80,15 +83,18 @@ class _Profile:
         Covariance of the samples' noise.
     """
 
+    draws: int
     mean: Array
     root: Array
     gain: Array
     noise: Array
 
 
-# The lowest and the highest base of one pile come from the same profile.
+# The lowest and the highest base of one pile come from the same profiles.
 @lru_cache(maxsize=2)
-def _profile(samples: ToeSamples, noise: DsmNoise, factors: tuple[float, ...]) -> _Profile:
+def _profiles(
+    samples: ToeSamples, noise: DsmNoise, factors: tuple[float, ...]
+) -> tuple[_Profile, ...]:
     """Free the samples, thinned to as many as there are factors, of their noise."""
     position, elevation, _ = thin(samples, _MAX_SAMPLES)
     factor = np.array(factors)
@@ -97,24 +103,30 @@ def _profile(samples: ToeSamples, noise: DsmNoise, factors: tuple[float, ...]) -
     covariance = noise.covariance(distance) + local * (np.outer(factor, factor) - 1.0)
     # A mean of neighbours has a little less noise than one cell: keep the matrix regular.
     covariance[np.diag_indices(len(position))] += (0.05 * noise.sigma_m) ** 2
-    relief = _likely_relief(position, elevation, covariance, distance, noise.sigma_m)
-    gain, remaining = _posterior(position, covariance, relief)
-    values, vectors = np.linalg.eigh(remaining)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    return _Profile(gain @ elevation, root, gain, covariance)
+    found = []
+    for draws, relief in _likely_reliefs(position, elevation, covariance, distance, noise.sigma_m):
+        gain, remaining = _posterior(position, covariance, relief)
+        values, vectors = np.linalg.eigh(remaining)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        found.append(_Profile(draws, gain @ elevation, root, gain, covariance))
+    return tuple(found)
 
 
-def _lowest(profile: _Profile, sign: float) -> tuple[float, float, Array]:
+def _lowest(profiles: tuple[_Profile, ...], sign: float) -> tuple[float, float, Array]:
     """Lowest level, its sigma beyond the propagated noise, and the samples' shares (n,)."""
-    count = profile.mean.size
     generator = np.random.default_rng(0)
-    drawn = sign * (profile.mean + generator.standard_normal((_DRAWS, count)) @ profile.root.T)
-    lowest = drawn.min(axis=1)
-    pick = np.bincount(drawn.argmin(axis=1), minlength=count) / _DRAWS
-    shares = pick @ profile.gain
-    propagated = float(shares @ profile.noise @ shares)
-    own = math.sqrt(max(float(lowest.var()) - propagated, 0.0))
-    return float(lowest.mean()), own, shares
+    count = profiles[0].mean.size
+    total = sum(one.draws for one in profiles)
+    lowest, shares = [], np.zeros(count)
+    for one in profiles:
+        normal = generator.standard_normal((one.draws, count))
+        drawn = sign * (one.mean + normal @ one.root.T)
+        lowest.append(drawn.min(axis=1))
+        shares += np.bincount(drawn.argmin(axis=1), minlength=count) / total @ one.gain
+    level = np.concatenate(lowest)
+    propagated = float(shares @ profiles[0].noise @ shares)
+    own = math.sqrt(max(float(level.var()) - propagated, 0.0))
+    return float(level.mean()), own, shares
 
 
 def _trend(position: Array) -> Array:
@@ -126,13 +138,13 @@ def _trend(position: Array) -> Array:
     return np.column_stack((np.ones(len(position)), offset / scale))
 
 
-def _likely_relief(
+def _likely_reliefs(
     position: Array, elevation: Array, noise: Array, distance: Array, sigma_m: float
-) -> Array:
-    """Covariance of the ground's own profile with the greatest restricted likelihood.
+) -> list[tuple[int, Array]]:
+    """Covariances of the ground's own profile, each with its share of the draws.
 
     The profile is smooth (Matérn's covariance with one derivative): a rough one would take noise
-    for relief, and promise too much.
+    for relief, and promise too much. The single most likely one would do so, too: a toe is short.
     """
     extent = float(distance.max())
     reliefs = [np.zeros_like(noise)]
@@ -141,7 +153,9 @@ def _likely_relief(
         shape = (1.0 + ratio) * np.exp(-ratio)
         reliefs += [(size * sigma_m) ** 2 * shape for size in _RELIEF]
     likelihood = _log_likelihoods(elevation, noise + np.array(reliefs), _trend(position))
-    return reliefs[int(np.argmax(likelihood))]
+    weight = np.exp(likelihood - likelihood.max())
+    draws = np.rint(_DRAWS * weight / weight.sum()).astype(np.int64).tolist()
+    return [(count, relief) for count, relief in zip(draws, reliefs, strict=True) if count]
 
 
 def _log_likelihoods(values: Array, covariances: Array, trend: Array) -> Array:
