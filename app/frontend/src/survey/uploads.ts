@@ -32,10 +32,11 @@ export class Uploads {
     this.text = this.state.querySelector("p")!;
     this.errors = this.state.querySelector("ul")!;
     const drop = element.querySelector<HTMLElement>(".drop")!;
-    input.addEventListener("change", () => {
+    const take = (): void => {
       this.add(Array.from(input.files ?? []));
       input.value = "";
-    });
+    };
+    input.addEventListener("change", take);
     for (const kind of ["dragenter", "dragover"]) {
       drop.addEventListener(kind, (event) => {
         event.preventDefault();
@@ -51,6 +52,8 @@ export class Uploads {
     window.addEventListener("beforeunload", (event) => {
       if (this.running) event.preventDefault();
     });
+    // Chosen while the page was still loading.
+    if (input.files?.length) take();
   }
 
   private add(files: File[]): void {
