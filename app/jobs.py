@@ -12,7 +12,7 @@ from uuid import UUID
 
 from flask import Flask
 
-from app import core, logs
+from app import core, logs, memory
 from app.config import Config
 from app.errors import AppError
 from app.extensions import db
@@ -127,14 +127,16 @@ def _process(app: Flask, run: Run) -> None:
                 workspace = _take_surface(storage, survey_id, options, pulse)
             else:
                 spreader = _spreader(app, storage, survey_id)
-                workspace = _reconstruct(storage, survey_id, options, pulse, spreader)
+                cores = _cores(survey_id)
+                workspace = _reconstruct(storage, survey_id, options, pulse, spreader, cores)
             storage.publish(survey_id, [n for n in _PRODUCTS if (workspace / n).exists()])
     except Cancelled:
         runs.fail(run_id, {}, RunState.CANCELLED)
     except ReconstructionError as error:
+        _log.info("run %s failed", run_id, exc_info=True)
         runs.fail(run_id, _failure(error))
     except AppError as error:
-        runs.fail(run_id, {"reason": error.reason, "remedy": error.remedy})
+        runs.fail(run_id, {"cause": "input", "reason": error.reason, "remedy": error.remedy})
     except FAILURES as error:
         _log.exception("run %s failed for storage", run_id)
         runs.fail(run_id, _storage_failure(error))
@@ -152,12 +154,19 @@ def _spreader(app: Flask, storage: Storage, survey_id: UUID) -> spreading.Spread
     return spreading.Spreader(storage, survey_id) if is_large else None
 
 
+def _cores(survey_id: UUID) -> int:
+    """As many cores of this worker as the survey fits on with its memory."""
+    cores = len(os.sched_getaffinity(0))
+    return memory.cores_for(*photos.largest(survey_id), cores, memory.limit_bytes())
+
+
 def _reconstruct(
     storage: Storage,
     survey_id: UUID,
     options: dict[str, Any],
     pulse: _Pulse,
     spreader: spreading.Spreader | None,
+    cores: int,
 ) -> Path:
     """Make the survey in its workspace, and keep each stage as soon as it is finished."""
     from reconstruction.pipeline import WORK_FOLDER, reconstruct
@@ -179,7 +188,6 @@ def _reconstruct(
             keep(current)
             current = stage
 
-    cores = len(os.sched_getaffinity(0))
     reconstruct(request(), cores, report, pulse.cancelled, spreader=spreader)
     keep(current)
     return workspace

@@ -1,4 +1,4 @@
-"""Memory: what this process may hold, and what it and its children hold."""
+"""Memory: what this process may hold, what it and its children hold, and what a survey needs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# Of flights of 6 to 30 photos of 1.5 and 9 megapixels at `standard` on one to four cores, whose
+# peaks were 0.6 to 0.8 of this; `bench` compares again. Orthomosaic and model each keep a gigabyte
+# of photos at most, so that part ends growing.
+_BASE_BYTES = 1.0e9
+_BYTES_A_PIXEL_KEPT, _MOST_KEPT_BYTES = 11.0, 2.2e9
+_BYTES_A_PIXEL_AND_CORE = 15.0
+_BYTES_A_PHOTO = 3.0e6
 
 
 def limit_bytes() -> int:
@@ -29,3 +36,24 @@ def held_bytes(pid: int | None = None) -> int:
         # It ended meanwhile.
         return 0
     return pages * _PAGE_BYTES + sum(held_bytes(int(child)) for child in children)
+
+
+def needed_bytes(photo_count: int, photo_px: int, cores: int) -> float:
+    """Most memory that a survey is expected to need on so many cores.
+
+    Parameters
+    ----------
+    photo_count : int
+    photo_px : int
+        Pixels of its largest photo.
+    cores : int
+    """
+    kept = min(photo_count * photo_px * _BYTES_A_PIXEL_KEPT, _MOST_KEPT_BYTES)
+    at_work = cores * photo_px * _BYTES_A_PIXEL_AND_CORE
+    return _BASE_BYTES + kept + photo_count * _BYTES_A_PHOTO + at_work
+
+
+def cores_for(photo_count: int, photo_px: int, cores: int, limit: int) -> int:
+    """On how many of the cores a survey fits into a limit; one at least."""
+    fitting = (n for n in range(cores, 0, -1) if needed_bytes(photo_count, photo_px, n) <= limit)
+    return next(fitting, 1)

@@ -13,6 +13,7 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 
+from app import memory
 from app.extensions import redis
 
 SHORT = "short"
@@ -22,8 +23,8 @@ LARGE = "survey-large"
 # The most urgent first: surveys that are begun are finished before others begin.
 ALL = (SHORT, SHARD, SURVEY, LARGE)
 
-# Memory grows with the pixels of a photo, not with their number: see `bench` for the measurement.
-_LARGE_PHOTOS = 600
+# What workers of the queue for usual surveys have, less what else runs there.
+_USUAL_BYTES = 15e9
 _HOUR_S, _DAY_S = 3600, 24 * 3600
 # RQ's workers tell every half minute that they are at a job.
 _SILENT = timedelta(seconds=90)
@@ -42,9 +43,9 @@ class Depth:
     oldest_s: float
 
 
-def survey_queue(photo_count: int) -> str:
-    """Queue for a survey of so many photos."""
-    return LARGE if photo_count > _LARGE_PHOTOS else SURVEY
+def survey_queue(photo_count: int, photo_px: int) -> str:
+    """Queue for a survey of so many photos, the largest of so many pixels."""
+    return LARGE if memory.needed_bytes(photo_count, photo_px, 1) > _USUAL_BYTES else SURVEY
 
 
 def enqueue(queue: str, function: str, *arguments: Any, job_id: str | None = None) -> None:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import cv2
 import flask_migrate
 from flask import Flask
 
-from app import core, queues
+from app import core, memory, queues
 from app.config import Config
 from app.extensions import db, redis
 from app.models import Organisation, Photo, Run, RunState, Site, Survey
@@ -107,7 +108,7 @@ def _queue_surveys(count: int, photos: list[Path], options: dict[str, Any]) -> l
 def _throughput(
     app: Flask, environment: dict[str, str], photos: list[Path], count: int, quality: str
 ) -> None:
-    _, passed_s = _process(app, environment, photos, _SURVEYS, count, quality)
+    _, passed_s, _ = _process(app, environment, photos, _SURVEYS, count, quality)
     _row(
         f"{_SURVEYS} surveys of {len(photos)} photos, `{quality}`, {count} workers",
         "",
@@ -119,13 +120,20 @@ def _overhead(
     app: Flask, environment: dict[str, str], photos: list[Path], quality: str
 ) -> dict[str, float]:
     """What of a survey's time is in no stage; returns the CPU-seconds of its stages."""
-    (run,), passed_s = _process(app, environment, photos, 1, 1, quality)
+    (run,), passed_s, peak_bytes = _process(app, environment, photos, 1, 1, quality)
     facts = run.survey.facts["stages"]
     lost = 1.0 - sum(timing["seconds"] for timing in facts) / passed_s
     _row(
         f"{len(photos)} photos, `{quality}`: time from the button to the products in no stage",
         "5 %",
         f"{100 * lost:.1f} % of {passed_s:.0f} s",
+    )
+    photo_px = cv2.imread(str(photos[0]), cv2.IMREAD_GRAYSCALE).size
+    expected = memory.needed_bytes(len(photos), photo_px, len(os.sched_getaffinity(0)))
+    _row(
+        "the same: memory of the worker at its peak",
+        f"{expected / 1e9:.1f} GB, as predicted",
+        f"{peak_bytes / 1e9:.1f} GB",
     )
     return {timing["stage"]: timing["cpu_seconds"] for timing in facts}
 
@@ -137,8 +145,8 @@ def _process(
     surveys: int,
     workers: int,
     quality: str,
-) -> tuple[list[Run], float]:
-    """Do surveys with so many workers; returns the runs and the seconds of all."""
+) -> tuple[list[Run], float, int]:
+    """Do surveys with so many workers; returns the runs, the seconds of all, and peak memory."""
     options = {"quality": quality, "engine": "colmap", "epsg": None}
     ids = _queue_surveys(surveys, photos, options)
     for run_id in ids:
@@ -158,7 +166,10 @@ def _process(
     started = time.monotonic()
     for run_id in ids:
         runs.send(db.session.get_one(Run, run_id))
-    _wait(lambda: not _open(ids))
+    held = [0]
+    while _open(ids):
+        held.append(max(memory.held_bytes(process.pid) for process in processes))
+        time.sleep(0.2)
     passed_s = time.monotonic() - started
     for process in processes:
         process.terminate()
@@ -166,7 +177,7 @@ def _process(
     done = [db.session.get_one(Run, run_id) for run_id in ids]
     if failed := [run.failure for run in done if run.state != RunState.DONE]:
         raise RuntimeError(f"{len(failed)} runs failed: {failed[0]}")
-    return done, passed_s
+    return done, passed_s, max(held)
 
 
 def _open(ids: list[UUID]) -> int:

@@ -36,7 +36,7 @@ from reconstruction.products import (
 )
 from reconstruction.report import write_report
 from reconstruction.sfm import SFM, SfmInputs, finds_own_features
-from reconstruction.stage import Finished, Run, Spreader, Stage, perform, storage_error
+from reconstruction.stage import Finished, Run, Spreader, Stage, perform, unforeseen
 from reconstruction.tie_refinement import TIES, TieInputs
 from reconstruction.tiles3d import MODEL, ModelInputs
 from reconstruction.vertical_datum import in_one_datum
@@ -187,7 +187,7 @@ def reconstruct(
         return _follow(request, kitchen)
     except OSError as error:
         kitchen.log_end(error)
-        raise storage_error("survey", error) from error
+        raise unforeseen("survey", error, request.survey) from error
     except BaseException as error:
         kitchen.log_end(error)
         raise

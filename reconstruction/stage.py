@@ -36,6 +36,8 @@ Result = TypeVar("Result")
 MANIFEST = "manifest.json"
 # Computes shards on other machines: run, function, shards, folder, message -> results.
 Spreader = Callable[["Run", Callable[[Any, Path], Any], list[Any], Path, str], list[Any]]
+# With less than this no survey goes on.
+_LITTLE_BYTES = 16 << 20
 _TOOLS = ("numpy", "scipy", "numba", "opencv-python-headless", "pycolmap", "rasterio", "DracoPy")
 
 
@@ -235,8 +237,8 @@ def perform(
         stage.run(inputs, options, partial, run)
     except (ReconstructionError, Cancelled):
         raise
-    except OSError as error:
-        raise storage_error(stage.name, error) from error
+    except Exception as error:
+        raise unforeseen(stage.name, error, work) from error
     seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu
     facts = {
         "stage": stage.name,
@@ -262,12 +264,25 @@ def _manifest(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def storage_error(stage: str, error: OSError) -> StageError:
-    """What to say of a disk that does not do as it should."""
-    hint = "Check the disk and the folder's permissions, then run the same command again."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def unforeseen(stage: str, error: Exception, folder: Path) -> StageError:
+    """What to say of an error that no stage raised: mostly a disk that does not do as it should.
+
+    Parameters
+    ----------
+    stage : str
+    error : Exception
+    folder : Path
+        Where was written. Libraries have errors of their own for a full disk, so it is looked at.
+    """
+    is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    if is_full or shutil.disk_usage(folder).free < _LITTLE_BYTES:
         hint = "The disk is full: free some space and run the same command again, it resumes."
-    return StageError(stage, f"{error}.", hint)
+    elif isinstance(error, OSError):
+        hint = "Check the disk and the folder's permissions, then run the same command again."
+    else:
+        hint = "This is a fault of the program: report it with the survey's log.jsonl."
+    said = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return StageError(stage, f"{said}.", hint)
 
 
 def _fingerprint(stage: Stage[Any, Any, Any], options: Any, depends_on: Iterable[str]) -> str:

@@ -12,6 +12,9 @@ from app.extensions import db
 from app.models import Photo
 from app.queries import paging
 
+# Of drones' cameras, where a photo does not say.
+_USUAL_PX = 20_000_000
+
 
 def of_survey(survey_id: UUID) -> list[dict[str, Any]]:
     """All files that arrived in full, by name, with their positions."""
@@ -65,3 +68,13 @@ def names(survey_id: UUID, kind: str) -> list[str]:
     """Names of the files of a kind."""
     query = select(Photo.name).where(Photo.survey_id == survey_id, Photo.kind == kind)
     return list(db.session.scalars(query.order_by(Photo.name)))
+
+
+def largest(survey_id: UUID) -> tuple[int, int]:
+    """How many photos a survey has, and the pixels of the largest."""
+    width, height = (Photo.facts[side].as_integer() for side in ("width_px", "height_px"))
+    query = select(func.count(), func.max(width * height))
+    count, pixels = db.session.execute(
+        query.where(Photo.survey_id == survey_id, Photo.kind == "photo")
+    ).one()
+    return count, pixels or _USUAL_PX

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from app import queues
 from app.auth.actor import actor_id
 from app.errors import Conflict, InvalidInput, NotFound
 from app.extensions import db
-from app.models import Photo, Run, RunState, Site, StageRun, Survey, SurveyKind, SurveyState
+from app.models import Run, RunState, Site, StageRun, Survey, SurveyKind, SurveyState
 from app.queries import photos
 from app.services import audit, following, webhooks
 from app.services.toes import refuse_if_closed
@@ -100,7 +100,7 @@ def start(survey: Survey, choice: Choice) -> Run:
 def send(run: Run) -> None:
     """Put a run into its queue, unless it is there."""
     survey = db.session.get_one(Survey, run.survey_id)
-    queue = queues.survey_queue(_photo_count(survey))
+    queue = queues.survey_queue(*photos.largest(survey.id))
     queues.enqueue(queue, PROCESS, str(run.id), job_id=_job_id(run.id, run.attempts))
 
 
@@ -276,14 +276,9 @@ def _check_files(survey: Survey) -> None:
         if not photos.names(survey.id, "surface"):
             raise InvalidInput("The survey has no surface yet.", "Upload a GeoTIFF, LAS or LAZ.")
         return
-    count = _photo_count(survey)
+    count, _ = photos.largest(survey.id)
     if count < 3:
         raise InvalidInput(
             f"The survey has {count} photos; a surface needs at least 3 that overlap.",
             "Upload the whole flight first.",
         )
-
-
-def _photo_count(survey: Survey) -> int:
-    query = select(func.count()).select_from(Photo)
-    return db.session.scalar(query.where(Photo.survey_id == survey.id, Photo.kind == "photo")) or 0

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from rq import SimpleWorker
 from rq.job import Job
@@ -10,8 +11,13 @@ from rq.job import Job
 from app import queues
 from app.extensions import redis
 from app.services import spreading
+from reconstruction.dense import DENSE, DenseInputs, DenseOptions
 from reconstruction.errors import Cancelled
-from reconstruction.stage import Run
+from reconstruction.features import FEATURES, FeatureInputs, FeatureOptions
+from reconstruction.images import PhotoFolder, read_flight
+from reconstruction.stage import Run, perform
+from tests.app import live
+from tests.reconstruction import dense_scene
 
 SHARDS = list(range(40))
 
@@ -131,3 +137,32 @@ def test_cancellation_reaches_every_shard(spread):
 
 def test_a_batch_that_nobody_waits_for_any_more_is_left(app):
     spreading.compute(app.extensions["cairn_storage"], uuid4(), "gone", 0)
+
+
+def bits(app, stage, inputs, options, work, *, is_spread):
+    """What a stage writes, alone or with another worker that takes a batch."""
+    run = Run(spreader=spreading.Spreader(app.extensions["cairn_storage"], uuid4()))
+    helped = []
+    Others(run, lambda: helped.append(help_out(1)))
+    perform(stage, inputs, options, work, run if is_spread else Run())
+    assert len(helped) == is_spread
+    files = {path.name: path.read_bytes() for path in (work / stage.name).iterdir()}
+    # It tells how long the stage took.
+    del files["manifest.json"]
+    return files
+
+
+@pytest.mark.parametrize("name", ["features", "dense"])
+def test_a_stage_gives_the_same_bits_on_one_worker_and_on_two(app, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(spreading, "_LEAST_SHARDS", 2)
+    if name == "features":
+        photos = read_flight(PhotoFolder(live.small_flight() / "images"), Run()).photos
+        work = FEATURES, FeatureInputs(photos), FeatureOptions(800, 500)
+    else:
+        flight = dense_scene.fly(tmp_path, lambda x, y: np.cos(x / 9.0), dense_scene.texture())
+        work = DENSE, DenseInputs(*flight), DenseOptions.for_quality("preview")
+    alone = bits(app, *work, tmp_path / "alone", is_spread=False)
+    spread = bits(app, *work, tmp_path / "spread", is_spread=True)
+    assert len(alone) > 1
+    assert alone.keys() == spread.keys()
+    assert [name for name in alone if alone[name] != spread[name]] == []

@@ -1,0 +1,43 @@
+"""Errors that no stage foresaw: told with the stage's name and a remedy."""
+
+import errno
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from reconstruction.errors import StageError
+from reconstruction.stage import Run, Stage, perform
+
+
+def failing(error):
+    """A stage that raises it."""
+
+    def run(inputs, options, folder, run):
+        raise error
+
+    return Stage("dense", 1, 1.0, run, lambda folder: None)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "hint"),
+    [
+        (OSError(errno.ENOSPC, "No space left"), "No space left", "The disk is full"),
+        (PermissionError(errno.EACCES, "denied", "a.tif"), "a.tif", "permissions"),
+        (KeyError("left"), "KeyError: 'left'", "fault of the program"),
+    ],
+)
+def test_an_error_that_no_stage_foresaw_is_told(tmp_path, error, reason, hint):
+    with pytest.raises(StageError) as caught:
+        perform(failing(error), None, None, tmp_path, Run())
+    assert (caught.value.stage, caught.value.__cause__) == ("dense", error)
+    assert reason in caught.value.reason
+    assert hint in caught.value.hint
+
+
+def test_a_library_that_names_a_full_disk_otherwise_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=4096))
+    with pytest.raises(StageError) as caught:
+        perform(failing(RuntimeError("SQLite error 13")), None, None, tmp_path, Run())
+    assert "SQLite error 13" in caught.value.reason
+    assert "The disk is full" in caught.value.hint
