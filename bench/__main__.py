@@ -12,6 +12,7 @@ make bench BENCH="intervals real"
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -68,8 +69,10 @@ def main() -> int:
         for quality in chosen.quality:
             measure_real_flights(chosen.folder, quality)
     if "intervals" in parts:
-        for noise in ("known", "estimated"):
-            run("bench.interval_coverage", _INTERVAL_PILES, "--noise", noise)
+        for noise, ground in itertools.product(("known", "estimated"), ("plane", "undulating")):
+            run("bench.interval_coverage", _INTERVAL_PILES, "--noise", noise, "--ground", ground)
+    if "detection" in parts:
+        run("bench.detection")
     programs: dict[str, tuple[object, ...]] = {
         "speed": ("bench.volumetrics_speed",),
         "platform": ("bench.platform", chosen.folder, chosen.quality[0]),
