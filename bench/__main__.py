@@ -26,7 +26,7 @@ from bench.rendered_flights import (
     print_piles,
 )
 
-_PARTS = ("rendered", "real", "growth", "intervals", "speed", "platform", "web")
+_PARTS = ("rendered", "real", "growth", "intervals", "detection", "speed", "platform", "web")
 _USUAL = ("rendered", "real", "intervals", "speed")
 _GROWTH = (18, 50, 150)
 _INTERVAL_PILES = 300
@@ -71,9 +71,8 @@ def main() -> int:
     if "intervals" in parts:
         for noise, ground in itertools.product(("known", "estimated"), ("plane", "undulating")):
             run("bench.interval_coverage", _INTERVAL_PILES, "--noise", noise, "--ground", ground)
-    if "detection" in parts:
-        run("bench.detection")
     programs: dict[str, tuple[object, ...]] = {
+        "detection": ("bench.detection",),
         "speed": ("bench.volumetrics_speed",),
         "platform": ("bench.platform", chosen.folder, chosen.quality[0]),
         "web": ("bench.web",),
