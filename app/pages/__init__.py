@@ -12,6 +12,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         book,
         help,
         home,
+        inboxes,
         inventory,
         materials,
         organisation,
@@ -24,7 +25,7 @@ def blueprints() -> tuple[Blueprint, ...]:
     )
 
     parts = (
-        account, book, help, home, inventory, materials, organisation, periods, sign_in,
-        single_sign_on, sites, surveys, workers,
+        account, book, help, home, inboxes, inventory, materials, organisation, periods,
+        sign_in, single_sign_on, sites, surveys, workers,
     )  # fmt: skip
     return tuple(part.blueprint for part in parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Mapping
 from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -12,10 +13,10 @@ from app.api.sites import SiteFields
 from app.auth import policy
 from app.auth.actor import require_actor
 from app.errors import InvalidInput
-from app.models import Role
+from app.models import Role, Site
 from app.pages.forms import filled
 from app.queries import people
-from app.services import sites
+from app.services import inboxes, sites
 
 blueprint = Blueprint("site_pages", __name__)
 
@@ -23,6 +24,16 @@ blueprint = Blueprint("site_pages", __name__)
 def _form(**values: object) -> str:
     zones = sorted(zoneinfo.available_timezones())
     return render_template("sites/form.html", zones=zones, **values)
+
+
+def _settings(site: Site, values: Mapping[str, object], error: InvalidInput | None) -> str:
+    return _form(
+        values=values,
+        error=error,
+        members=people.roles_on(site),
+        inbox=inboxes.find(site),
+        inbox_address=inboxes.address(site),
+    )
 
 
 @blueprint.get("/sites/new")
@@ -49,7 +60,7 @@ def settings(site_id: UUID) -> ResponseReturnValue:
     """Show the settings of a site."""
     site = policy.current_site()
     values = {name: getattr(site, name) for name in SiteFields.model_fields}
-    return _form(values=values, error=None, members=people.roles_on(site))
+    return _settings(site, values, None)
 
 
 @blueprint.post("/sites/<uuid:site_id>/settings")
@@ -60,8 +71,7 @@ def update(site_id: UUID) -> ResponseReturnValue:
     try:
         sites.update(site, filled(SiteFields).model_dump())
     except InvalidInput as error:
-        page = _form(values=request.form, error=error, members=people.roles_on(site))
-        return page, error.status
+        return _settings(site, request.form, error), error.status
     return redirect(url_for("site_pages.settings", site_id=site_id))
 
 

@@ -62,8 +62,8 @@ def get(site: Site) -> Inbox:
 
 
 def address(site: Site) -> str:
-    """Where the flights of a site are to be put."""
-    return f"{_url().rstrip('/')}/{site.id}"
+    """Where the flights of a site are to be put; empty where the installation has no such place."""
+    return f"{_url().rstrip('/')}/{site.id}" if _url() else ""
 
 
 def open_for(site: Site, settings: Settings) -> Inbox:
