@@ -359,7 +359,8 @@ def _describe_one(
             bin_a = int(angle)
             share_a = angle - np.float32(bin_a)
             bin_a &= _ANGLES - 1
-            bin_x, bin_y = int(across + one), int(down + one)
+            # Just below the edge the sum is rounded up to it, past what the histogram has.
+            bin_x, bin_y = min(int(across + one), _CELLS), min(int(down + one), _CELLS)
             share_x, share_y = across + one - bin_x, down + one - bin_y
             upper = weight * (one - share_y)
             lower = weight * share_y

@@ -77,3 +77,13 @@ def test_descriptors_have_the_stated_length():
     space = sift.pyramid(texture(), 3)
     looks = sift.describe(space, sift.detect(space, 0.01)).astype(float)
     assert np.linalg.norm(looks, axis=1) == pytest.approx(512.0, abs=6.0)
+
+
+def test_a_sample_at_the_edge_of_the_histogram_stays_inside():
+    """Numba checks no bounds: what Python refuses here would overwrite memory there."""
+    image = texture(size=60).astype(np.float32)
+    out = np.zeros(sift.DESCRIPTOR_LENGTH, np.uint8)
+    # Ten pixels on, 2.5 cells less a rounding error, is the last place that counts.
+    x, sigma = np.float32(20.56022071838379), np.float32(1.2586374282836914)
+    sift._describe_one.py_func(image, x, x, sigma, np.float32(0.0), out)
+    assert out.any()
