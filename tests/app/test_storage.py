@@ -4,7 +4,11 @@ import io
 import json
 import shutil
 import threading
+import time
+import urllib.error
+import urllib.request
 import zipfile
+from dataclasses import replace
 from uuid import uuid4
 
 import numpy as np
@@ -19,6 +23,7 @@ from app.services import archives
 from app.storage import FAILURES, from_url
 from tests.app.store import BUCKET
 from tests.app.surveys import CENTRE, CONE_M3, GROUND_M, HEIGHT_M, NORTH, WEST, circle, write_survey
+from tests.app.test_runs import wait_for
 
 MIB = 1 << 20
 
@@ -299,3 +304,39 @@ def test_a_cone_is_measured_on_it(application):
     assert answer.status_code == 200, answer.text
     # Cells of a decimetre cut the cone's foot and top.
     assert answer.json["fill_m3"] == pytest.approx(CONE_M3, rel=2e-3)
+
+
+@pytest.mark.parametrize("url", ["store"], indirect=True)
+def test_a_browser_is_sent_to_the_store_itself_where_it_may(make_app, application, url):
+    other, client, survey = application
+    address = f"/api/v1/surveys/{survey}/files/dsm.tif"
+    content = client.get(address).data
+    config = other.extensions["cairn_config"]
+    other.extensions["cairn_config"] = replace(config, has_direct_downloads=True)
+    sent = client.get(address, headers={"Sec-Fetch-Mode": "navigate"})
+    assert sent.status_code == 302
+    # Whoever has the address needs no key.
+    with urllib.request.urlopen(sent.headers["Location"]) as answer:
+        assert answer.read() == content
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(sent.headers["Location"].split("?")[0])
+    # Scripts of a page talk to nobody but the server.
+    assert client.get(address, headers={"Sec-Fetch-Mode": "cors"}).data == content
+
+
+@pytest.mark.parametrize("url", ["store"], indirect=True)
+def test_people_are_told_while_the_store_is_away(application, store):
+    _, client, survey = application
+    address = f"/api/v1/surveys/{survey}/files/dsm.tif"
+    assert client.get(address).status_code == 200
+    store.process.kill()
+    try:
+        # Long enough for the server to forget what it knew of the survey.
+        time.sleep(2.5)
+        answer = client.get(address)
+        ready = client.get("/readyz")
+    finally:
+        store.process.start()
+    assert (answer.status_code, answer.json["title"]) == (503, "Storage is away")
+    assert (ready.status_code, ready.json["storage"]) == (503, "does not answer")
+    wait_for(lambda: client.get(address).status_code == 200, 60)
