@@ -9,12 +9,13 @@ included: what lifts the pile and its toe alike does not change the volume.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from volumetrics.errors import BaseError
 from volumetrics.grid import Array, Grid
@@ -35,6 +36,9 @@ _MAJORITY = 0.55
 # by up to 0.25 along a toe.
 _STEEP = 0.4
 _MUCH_BETTER = 0.4
+# Lower things along a toe are stones and ruts: ground.
+_STANDS_OUT_M = 0.25
+_END_SAMPLES = 4
 
 
 @dataclass(frozen=True)
@@ -276,6 +280,39 @@ def _is_other(design: Array, values: Array, plane: Array, spread_m: float) -> bo
     return crossing.size > 0 and float(np.median(rise / run)) > _STEEP
 
 
+def on_ground(samples: ToeSamples) -> ToeSamples:
+    """The samples without stretches that stand out of the ground and rise steeply along the toe.
+
+    A wall, a machine or another pile is no ground for any base. Hollows stay, and so does ground
+    that rises gently, however high.
+    """
+    if len(samples.elevation_m) < _MIN_SAMPLES:
+        return samples
+    plane = fit_plane(samples.position_m, samples.elevation_m)
+    above_m = samples.elevation_m - plane.at(samples.position_m)
+    is_high = above_m > _TUKEY * plane.residual_sigma_m
+    stretch, count = ndimage.label(is_high)
+    if count > 1 and is_high[0] and is_high[-1]:
+        stretch[stretch == count] = 1
+    kept = np.ones(len(above_m), dtype=bool)
+    for number in range(1, count + 1):
+        inside = np.flatnonzero(stretch == number)
+        if inside.size and above_m[inside].max() > _STANDS_OUT_M:
+            kept[inside] = _steepest_end(samples.position_m, above_m, inside) < _STEEP
+    return samples if kept.all() else replace(samples.select(kept), ground_share=kept.mean())
+
+
+def _steepest_end(position_m: Array, above_m: Array, inside: NDArray[np.int64]) -> float:
+    """Rise by run along the toe at the steeper end of a stretch of samples."""
+    steepest = 0.0
+    for end in (inside[0], inside[-1]):
+        near = (end + np.arange(-_END_SAMPLES, _END_SAMPLES + 1)) % len(above_m)
+        low, high = near[above_m[near].argmin()], near[above_m[near].argmax()]
+        run_m = float(np.hypot(*(position_m[high] - position_m[low])))
+        steepest = max(steepest, float(above_m[high] - above_m[low]) / max(run_m, 1e-6))
+    return steepest
+
+
 def _least_squares(design: Array, values: Array) -> Array:
     """Planes (k, 3) through k sets of n samples; of the shortest where they do not determine it."""
     normal = np.einsum("kni,knj->kij", design, design)
@@ -294,6 +331,7 @@ def fit_toe_plane(samples: ToeSamples) -> PlaneFit:
         When the samples are too few or lie along one line.
     """
     plane = fit_plane(samples.position_m, samples.elevation_m)
+    plane = replace(plane, used_share=samples.ground_share * plane.used_share)
     # One position a piece: samples nearer to and farther from one straight edge give no slope.
     position_m = thin(samples, samples.elevation_m.size)[0]
     spread = np.linalg.svd(position_m - position_m.mean(axis=0), compute_uv=False)

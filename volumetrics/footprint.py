@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from volumetrics.base_surface import on_ground
 from volumetrics.errors import CoverageError, ToeError
 from volumetrics.grid import Array, Grid, area_fraction
 from volumetrics.toe import MIN_CELLS, Boundary, Toe, ToeSamples, boundary, sample_ground
@@ -65,7 +66,7 @@ def footprint(grid: Grid, toe: Toe, min_coverage: float, toe_sigma_m: float = 0.
     cleared = grid.with_elevation(_clear_walls(grid, toe, fraction))
     elevation_m, hole_sigmas_m3 = _bridge_holes(cleared, cell_areas_m2)
     line = boundary(toe, grid.cell_size_m)
-    samples = sample_ground(toe, line, grid, toe_sigma_m)
+    samples = on_ground(sample_ground(toe, line, grid, toe_sigma_m))
     return Footprint(grid, elevation_m, cell_areas_m2, coverage, hole_sigmas_m3, line, samples)
 
 

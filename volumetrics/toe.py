@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -175,20 +175,24 @@ class ToeSamples:
         How each elevation comes from cells.
     piece : ndarray of int, shape (n,)
         Piece of the boundary that a sample belongs to.
+    ground_share : float
+        Share of all samples that these are, the others being no ground.
     """
 
     position_m: Array
     elevation_m: Array
     stencil: Stencil
     piece: NDArray[np.int64]
+    ground_share: float = 1.0
 
     def select(self, chosen: NDArray[np.bool_]) -> ToeSamples:
         """Some of the samples."""
-        return ToeSamples(
-            self.position_m[chosen],
-            self.elevation_m[chosen],
-            self.stencil.select(chosen),
-            self.piece[chosen],
+        return replace(
+            self,
+            position_m=self.position_m[chosen],
+            elevation_m=self.elevation_m[chosen],
+            stencil=self.stencil.select(chosen),
+            piece=self.piece[chosen],
         )
 
 

@@ -251,6 +251,20 @@ def test_the_plane_is_not_tilted_by_a_wall_along_a_whole_side(side):
     assert volume.base_facts["used_share"] < 0.8
 
 
+@pytest.mark.parametrize(
+    "method", [Triangulated(), Smooth(), Extreme(True), Extreme(False), Average()],
+    ids=lambda method: method.name,
+)  # fmt: skip
+def test_no_base_climbs_a_wall_or_a_machine_beside_the_toe(method):
+    shape = cone()
+    grid, _ = surface(shape, 0.2, 0.0)
+    x, y = np.meshgrid(grid.x_m(), grid.y_m())
+    stands = (x > 6.3) | ((y < -6.3) & (np.abs(x) < 1.5))
+    beside = grid.with_elevation(grid.elevation_m + 2.5 * stands)
+    volume = measure(beside, Toe("unmarked", shapely.box(-6.2, -6.2, 6.2, 6.2)), method)
+    assert volume.net_m3 == pytest.approx(shape.fill_m3, abs=shape.bound_m3(0.2))
+
+
 def test_the_plane_keeps_ground_that_bends_into_a_ramp():
     """A plane through the level part alone would take the whole ramp for pile."""
     heap = Pile((0.0, 0.0), 17.0, 0.3, 0.0, 4.0, 0.5, (100.0, 0.0, 0.0))
