@@ -143,7 +143,7 @@ def read_flight(inputs: PhotoFolder, run: Run) -> PhotoSet:
     first_with: dict[str, str] = {}
     for name, result in zip(names, results, strict=True):
         if isinstance(result, str):
-            set_aside.append((name, result))
+            set_aside.append((_printable(name), result))
             continue
         twin = first_with.setdefault(result[0].sha256, name)
         if twin != name:
@@ -180,6 +180,11 @@ def listing(inputs: PhotoFolder) -> tuple[str, ...]:
     paths += [inputs.positions] if inputs.positions else []
     facts = [(path, path.stat()) for path in paths if path.is_file()]
     return tuple(f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in facts)
+
+
+def _printable(name: str) -> str:
+    """A file's name, bytes that are no UTF-8 shown as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _suffix(name: str) -> str:
@@ -220,6 +225,9 @@ def _read(folder: Path, name: str) -> tuple[Photo, PhotoQuality]:
     if _suffix(name) in _RAW_SUFFIXES:
         raise _UnusableError("this format is not read: export it as JPEG or TIFF")
     path = folder / name
+    # No file of a survey can name it, and OpenCV crashes on it.
+    if _printable(str(path)) != str(path):
+        raise _UnusableError("its name, or that of its folder, is not UTF-8: rename it")
     content = _content(path)
     image = _open(content)
     found = read_metadata(image)

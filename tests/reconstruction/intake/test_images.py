@@ -1,6 +1,7 @@
 """A folder of photos: good ones come back, bad ones are set aside with a reason."""
 
 import hashlib
+import json
 import os
 import struct
 
@@ -146,6 +147,21 @@ def test_pipes_and_dead_links_are_not_waited_for(tmp_path, write_photo, read):
         "link.jpg",
         "pipe.jpg",
     ]
+
+
+def test_names_of_any_letters_are_read_and_bytes_that_are_none_are_set_aside(
+    tmp_path, write_photo, read
+):
+    names = ["Größe 1.jpg", "new\nline.jpg", "坑.jpg"]
+    for seed, name in enumerate(names):
+        write_photo(name, seed=seed)
+    os.rename(write_photo("a.jpg", seed=9), os.fsencode(tmp_path) + b"/bad\xff.jpg")
+    found = read()
+    assert [photo.name for photo in found.photos] == sorted(names)
+    assert found.set_aside == (
+        ("bad\\udcff.jpg", "its name, or that of its folder, is not UTF-8: rename it"),
+    )
+    json.dumps(found.set_aside, ensure_ascii=False).encode("utf-8")
 
 
 def test_copies_are_set_aside(tmp_path, write_photo, read):
