@@ -92,8 +92,9 @@ def core(config: Config) -> Flask:
 def _admit() -> None:
     by_token = tokens.actor_of_header()
     g.actor = by_token or sessions.actor_of_cookie()
-    # A page elsewhere can make a browser send its cookie, but never a token.
-    if by_token is None and current_app.config["WTF_CSRF_ENABLED"]:
+    # A page elsewhere can make a browser send its cookie, or a form of ours, but never a token.
+    is_forgeable = by_token is None and (g.actor is not None or not handlers.is_api())
+    if is_forgeable and current_app.config["WTF_CSRF_ENABLED"]:
         csrf.protect()
     policy.enforce(current_app)
     text.refuse_broken()

@@ -30,6 +30,11 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
     )
 
 
+def is_api() -> bool:
+    """Whether a program asks, and not a person."""
+    return request.path.startswith(_API)
+
+
 def install(app: Flask) -> None:
     """Answer errors of an application."""
     app.register_error_handler(AppError, _app_error)
@@ -41,7 +46,7 @@ def install(app: Flask) -> None:
 
 def _app_error(error: AppError) -> ResponseReturnValue:
     db.session.rollback()
-    if request.path.startswith(_API):
+    if is_api():
         detail = f"{error.reason} {error.remedy}".strip()
         answer = problem(error.status, error.title, detail, remedy=error.remedy, field=error.field)
         if isinstance(error, NotSignedIn):
@@ -57,7 +62,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         return error.get_response()
     db.session.rollback()
     title, detail = error.name, error.description or ""
-    if request.path.startswith(_API):
+    if is_api():
         answer = problem(error.code, title, detail)
     else:
         answer = Response(_page(error.code, title, detail, "")[0], error.code)

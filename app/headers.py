@@ -33,7 +33,8 @@ def install(app: Flask) -> None:
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         if request.endpoint != "static":
             # What one person sees is never answered to the next from a shared cache.
-            response.headers.setdefault("Cache-Control", "private, no-cache")
+            response.headers.setdefault("Cache-Control", "no-cache")
+            response.cache_control.private = True
         return response
 
     app.after_request(add)

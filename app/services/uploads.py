@@ -90,10 +90,8 @@ def begin(survey: Survey, name: str, length: int, sha256: str) -> Upload:
     if kind == "surface" and _has_surface(survey.id):
         raise Conflict("The survey has a surface already.", "Make a new survey for another one.")
     check_size(name, length, kind)
-    count = db.session.scalar(
-        select(func.count()).select_from(Photo).where(Photo.survey_id == survey.id)
-    )
-    if (count or 0) >= config.max_survey_photos:
+    count = _file_count(survey.id)
+    if count >= config.max_survey_photos:
         raise TooLarge(
             f"The survey has {count} photos, the most that one may have.", "Split the flight."
         )
@@ -338,6 +336,16 @@ def _take_turns(survey_id: UUID) -> None:
 def _has(survey_id: UUID, digest: bytes) -> bool:
     query = select(Photo.id).where(Photo.survey_id == survey_id, Photo.sha256 == digest)
     return db.session.scalar(query) is not None
+
+
+def _file_count(survey_id: UUID) -> int:
+    """Files that arrived and files that are on their way."""
+    kinds = (Photo, Upload)
+    counts = (
+        select(func.count()).select_from(row).where(row.survey_id == survey_id).scalar_subquery()
+        for row in kinds
+    )
+    return sum(db.session.execute(select(*counts)).one())
 
 
 def _has_surface(survey_id: UUID) -> bool:
