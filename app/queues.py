@@ -28,7 +28,7 @@ _USUAL_BYTES = 15e9
 _HOUR_S, _DAY_S = 3600, 24 * 3600
 # RQ's workers tell every half minute that they are at a job.
 _SILENT = timedelta(seconds=90)
-_ALIVE = (JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED)
+_BEGUN = (JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED)
 _MEMORY = "cairn:memory:"
 _log = logging.getLogger(__name__)
 
@@ -106,13 +106,18 @@ def depths() -> list[Depth]:
 
 
 def lost(job_ids: list[str]) -> list[str]:
-    """Which of these jobs no queue and no worker knows of any more; one question for all."""
+    """Which of these jobs no queue and no worker has any more; one question for all."""
     with redis().pipeline(transaction=False) as pipeline:
         for job_id in job_ids:
             pipeline.hget(Job.key_for(job_id), "status")
         known = pipeline.execute()
-    alive = {status.encode() for status in _ALIVE}
-    return [job for job, status in zip(job_ids, known, strict=True) if status not in alive]
+    begun = {status.encode() for status in _BEGUN}
+    waiting = {job_id for name in ALL for job_id in Queue(name, connection=redis()).job_ids}
+    return [
+        job
+        for job, status in zip(job_ids, known, strict=True)
+        if status not in begun and job not in waiting
+    ]
 
 
 def is_my_turn(task: str, seconds: int) -> bool:
@@ -139,4 +144,7 @@ def _depth(queue: Queue) -> Depth:
 
 def _is_alive(queue: Queue, job_id: str) -> bool:
     job = queue.fetch_job(job_id)
-    return job is not None and job.get_status() in _ALIVE
+    # A worker that died between taking a job and beginning it leaves it called queued, in no queue.
+    return job is not None and (
+        job.get_status() in _BEGUN or queue.get_job_position(job_id) is not None
+    )

@@ -132,6 +132,13 @@ def test_an_emptied_queue_is_filled_again_from_the_rows(client_of, survey):
     assert len(redis().lrange("rq:queue:survey", 0, -1)) == 1
 
 
+def test_a_job_that_died_with_its_worker_before_it_began_is_sent_again(client_of, survey):
+    run_id = start(client_of("surveyor"), survey)
+    assert redis().lpop("rq:queue:survey") == f"run-{run_id}-0".encode()
+    assert runs.rescue() == 1
+    assert redis().lrange("rq:queue:survey", 0, -1) == [f"run-{run_id}-0".encode()]
+
+
 def test_a_run_whose_workers_keep_dying_fails_with_a_remedy(client_of, survey):
     run_id = start(client_of("surveyor"), survey)
     values = {"state": RunState.RUNNING, "attempts": 3, "stage": "dense"}
