@@ -288,7 +288,7 @@ def on_ground(samples: ToeSamples) -> ToeSamples:
     """
     if len(samples.elevation_m) < _MIN_SAMPLES:
         return samples
-    plane = fit_plane(samples.position_m, samples.elevation_m)
+    plane = _robust_plane(samples)
     above_m = samples.elevation_m - plane.at(samples.position_m)
     is_high = above_m > _TUKEY * plane.residual_sigma_m
     stretch, count = ndimage.label(is_high)
@@ -322,6 +322,11 @@ def _least_squares(design: Array, values: Array) -> Array:
 
 # Several bases of one pile, and the shape of its ground, start from the same plane.
 @lru_cache(maxsize=2)
+def _robust_plane(samples: ToeSamples) -> PlaneFit:
+    return fit_plane(samples.position_m, samples.elevation_m)
+
+
+@lru_cache(maxsize=2)
 def fit_toe_plane(samples: ToeSamples) -> PlaneFit:
     """Fit a plane to the ground along a toe.
 
@@ -330,7 +335,7 @@ def fit_toe_plane(samples: ToeSamples) -> PlaneFit:
     BaseError
         When the samples are too few or lie along one line.
     """
-    plane = fit_plane(samples.position_m, samples.elevation_m)
+    plane = _robust_plane(samples)
     plane = replace(plane, used_share=samples.ground_share * plane.used_share)
     # One position a piece: samples nearer to and farther from one straight edge give no slope.
     position_m = thin(samples, samples.elevation_m.size)[0]
