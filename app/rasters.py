@@ -134,7 +134,7 @@ def overview(product: Product) -> bytes:
 def overview_with_place(path: str) -> tuple[Image.Image, tuple[float, float, float, float]]:
     """The same, with its bounds on the map: west, south, east, north."""
     with rasterio.open(path) as raster:
-        scale = max(raster.width, raster.height) / _OVERVIEW_PX
+        scale = max(raster.width, raster.height, _OVERVIEW_PX) / _OVERVIEW_PX
         shape = (raster.count, round(raster.height / scale), round(raster.width / scale))
         values = raster.read(out_shape=shape, masked=raster.count == 1)
         step_m, bounds = raster.res[0] * scale, tuple(raster.bounds)

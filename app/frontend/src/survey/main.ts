@@ -18,7 +18,9 @@ if (page) {
     const input = upload.querySelector<HTMLInputElement>("input[type=file]");
     void map.refresh().then((count) => (count ? verdicts.show() : undefined));
     if (input) {
-      new Uploads(upload, input, api, () => void map.refresh(), () => void verdicts.ask());
+      // A finished surface has no photos to be judged.
+      const judge = (count: number) => (count ? verdicts.ask() : undefined);
+      new Uploads(upload, input, api, () => void map.refresh(), () => void map.refresh().then(judge));
     }
   }
   const id = page.dataset["run"];

@@ -38,7 +38,8 @@ export class PhotoMap {
   private draw(files: SurveyFile[]): number {
     const photos = files.filter((file) => file.kind === "photo");
     const others = files.filter((file) => file.kind !== "photo").map((file) => file.name);
-    this.count.textContent = [`${photos.length} photos`, ...(others.length ? [`and ${others.join(", ")}`] : [])].join(", ");
+    const counted = photos.length || !others.length ? [`${photos.length} photos`] : [];
+    this.count.textContent = [...counted, ...others].join(", ");
     const placed = photos.filter((photo) => photo.position !== null);
     this.picture.toggleAttribute("hidden", placed.length < 2);
     if (placed.length < 2) return photos.length;
