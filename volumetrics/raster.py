@@ -5,8 +5,10 @@ They are read in windows, never as a whole.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from volumetrics.grid import Array
 # No quarry is as deep or as high; writers that forget to name their nodata value write such
 # numbers.
 _DEEPEST_M, _HIGHEST_M = -1000.0, 9000.0
+# Windows that are kept begin and end at multiples of so many cells, and have at most so many.
+_STEP, _MOST_KEPT = 128, 1_800_000
 
 
 @contextmanager
@@ -92,11 +96,33 @@ def check_elevations(raster: Any) -> None:
 def read_cells(path: Path, band: int, window: Window) -> Array:
     """Values of a window, NaN where there are none; it may reach over the raster's edge.
 
+    The last windows that are not too large are kept, as one pile is read again and again: for its
+    parts, and for each step while somebody drags its toe.
+
     Raises
     ------
     InputError
         When the raster is damaged.
     """
+    left, top = (_STEP * (start // _STEP) for start in (window.col_off, window.row_off))
+    right = _STEP * math.ceil((window.col_off + window.width) / _STEP)
+    bottom = _STEP * math.ceil((window.row_off + window.height) / _STEP)
+    if (right - left) * (bottom - top) > _MOST_KEPT or not path.exists():
+        return _read_cells(path, band, window)
+    around = (left, top, right - left, bottom - top)
+    kept = _kept_cells(path, path.stat().st_mtime_ns, band, around)
+    row, col = window.row_off - top, window.col_off - left
+    return kept[row : row + window.height, col : col + window.width].copy()
+
+
+@lru_cache(maxsize=8)
+def _kept_cells(
+    path: Path, _changed_ns: int, band: int, around: tuple[int, int, int, int]
+) -> Array:
+    return _read_cells(path, band, Window(*around))
+
+
+def _read_cells(path: Path, band: int, window: Window) -> Array:
     values = np.full((window.height, window.width), np.nan)
     with opened(path) as raster:
         left, top = max(window.col_off, 0), max(window.row_off, 0)

@@ -23,7 +23,7 @@ export function profileChart(series: readonly Series[]): SVGElement {
   const words = series.map(({ name }) => name).join(" and ");
   const chart = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `Elevations along the section on ${words}, from ${number(low, 2)} to ${number(high, 2)} metres` });
   for (const z of ticks(low, high, 4)) {
-    chart.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(z), y2: y(z) }), svg("text", { x: LEFT - 6, y: y(z) + 4, "text-anchor": "end" }, number(z, high - low < 4 ? 1 : 0)));
+    chart.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(z), y2: y(z) }), svg("text", { x: LEFT - 6, y: y(z) + 4, "text-anchor": "end" }, `${number(z, high - low < 4 ? 1 : 0)} m`));
   }
   for (const d of ticks(0, length, 8)) chart.append(svg("text", { x: x(d), y: HEIGHT - 9, "text-anchor": "middle" }, `${number(d, length < 8 ? 1 : 0)} m`));
   [...series].reverse().forEach(({ profile, isBefore }) => chart.append(svg("path", { class: isBefore ? "series before" : "series now", d: pathOf(profile, x, y) })));
