@@ -107,17 +107,14 @@ def depths() -> list[Depth]:
 
 def lost(job_ids: list[str]) -> list[str]:
     """Which of these jobs no queue and no worker has any more; one question for all."""
+    waiting = {job_id for name in ALL for job_id in Queue(name, connection=redis()).job_ids}
+    others = [job_id for job_id in job_ids if job_id not in waiting]
     with redis().pipeline(transaction=False) as pipeline:
-        for job_id in job_ids:
+        for job_id in others:
             pipeline.hget(Job.key_for(job_id), "status")
         known = pipeline.execute()
     begun = {status.encode() for status in _BEGUN}
-    waiting = {job_id for name in ALL for job_id in Queue(name, connection=redis()).job_ids}
-    return [
-        job
-        for job, status in zip(job_ids, known, strict=True)
-        if status not in begun and job not in waiting
-    ]
+    return [job for job, status in zip(others, known, strict=True) if status not in begun]
 
 
 def is_my_turn(task: str, seconds: int) -> bool:

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 
 from flask import Flask
@@ -25,6 +26,7 @@ from app.services import runs, uploads, webhooks
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 5.0
+_LOADED = ("app.jobs", "reconstruction.pipeline", "reconstruction.options")
 _TOOLS = ("cairn", "rq", "numpy", "opencv-python-headless")
 
 
@@ -42,6 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
     keeper = threading.Thread(target=_keep, args=(app, name, chosen.queues, ended), daemon=True)
     keeper.start()
     with app.app_context():
+        # Each job is done by a fork of this process: what is loaded here is there at once.
+        for module in _LOADED:
+            import_module(module)
         # Connections of its own: it waits for jobs longer than those of the keeper may take.
         connection = Redis.from_url(config.redis_url)
         worker = Worker(chosen.queues, name=name, connection=connection)

@@ -33,7 +33,7 @@ from scripts.services import postgis, valkey
 _WORKERS = (1, 2, 4)
 _SURVEYS = 4
 _QUEUED = 10_000
-_SITES, _SITE_PHOTOS = 200, 200
+_SITES, _SITE_PHOTOS, _SITE_PX = 200, 200, 20_000_000
 
 
 def measure_platform(folder: Path, quality: str) -> None:
@@ -45,7 +45,7 @@ def measure_platform(folder: Path, quality: str) -> None:
             _throughput(app, environment, few, count, quality)
         stages = _overhead(app, environment, many, quality)
         _full_queue()
-    _monday(stages, len(many), quality)
+    _monday(stages, many, quality)
     _chart()
 
 
@@ -128,8 +128,8 @@ def _overhead(
         "5 %",
         f"{100 * lost:.1f} % of {passed_s:.0f} s",
     )
-    photo_px = cv2.imread(str(photos[0]), cv2.IMREAD_GRAYSCALE).size
-    expected = memory.needed_bytes(len(photos), photo_px, len(os.sched_getaffinity(0)))
+    cores = len(os.sched_getaffinity(0))
+    expected = memory.needed_bytes(len(photos), _pixels(photos[0]), cores)
     _row(
         "the same: memory of the worker at its peak",
         f"{expected / 1e9:.1f} GB, as predicted",
@@ -212,20 +212,26 @@ def _full_queue() -> None:
     passed_s = time.perf_counter() - started
     _row(f"the reconciler, {_QUEUED:,} runs queued, {sent} lost", "1 s", f"{passed_s:.2f} s")
     waiting = {depth.name: depth.waiting for depth in queues.depths()}
-    _row("in the queue afterwards", f"{_QUEUED:,}", f"{sum(waiting.values()):,}")
+    _row("in their queue afterwards", f"{_QUEUED:,}", f"{waiting[queues.SURVEY]:,}")
 
 
-def _monday(stages: dict[str, float], photo_count: int, quality: str) -> None:
-    scaled = {name: cpu_s * _SITE_PHOTOS / photo_count for name, cpu_s in stages.items()}
+def _monday(stages: dict[str, float], photos: list[Path], quality: str) -> None:
+    """Simulate many sites; CPU-seconds are taken to go with the pixels of all photos."""
+    scale = _SITE_PHOTOS * _SITE_PX / (len(photos) * _pixels(photos[0]))
+    scaled = {name: cpu_s * scale for name, cpu_s in stages.items()}
     hours = hours_of_sites(scaled, Fleet(), _SITES, 3600.0)
     total = sum(scaled.values()) * _SITES / 3600.0
     _row(
-        f"simulated: {_SITES} sites of {_SITE_PHOTOS} photos within an hour, `{quality}`, "
-        f"50 workers of 16 cores ({total:.0f} core-hours)",
+        f"simulated: {_SITES} sites of {_SITE_PHOTOS} photos of {_SITE_PX / 1e6:.0f} megapixels "
+        f"within an hour, `{quality}`, 50 workers of 16 cores ({total:.0f} core-hours)",
         "",
         f"half done {60 * statistics.median(hours):.0f} min after upload, "
         f"all after {60 * max(hours):.0f} min",
     )
+
+
+def _pixels(photo: Path) -> int:
+    return int(cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE).size)
 
 
 def _chart() -> None:
