@@ -102,8 +102,9 @@ def test_variables_are_those_that_the_application_reads(objects):
             given |= {variable["name"] for variable in container.get("env", [])}
     known = known_variables()
     assert given - LIBRARIES - PARTS <= known
-    # Mail is optional, and two examples go without.
-    assert known - given <= {"MAIL_URL"}
+    # Mail and single sign-on are optional, and examples go without.
+    sign_on = {"OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_NAME"}
+    assert known - given <= sign_on | {"MAIL_URL"}
 
 
 def test_papers_are_current():

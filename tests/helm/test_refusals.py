@@ -8,6 +8,8 @@ from tests.helm.chart import CHART, HELMS, RefusedError, changed, example, rende
 REFUSALS = [
     ("whole", {"publicUrl": ""}, "publicUrl is empty"),
     ("whole", {"secrets.application.name": ""}, "secrets.application.name is empty"),
+    ("external-s3", {"settings.signOn.issuer": ""}, "needs settings.signOn.issuer and"),
+    ("external-s3", {"secrets.signOn.name": ""}, "needs secrets.signOn.name"),
     ("external-s3", {"database.external.name": ""}, "database.external.name is empty"),
     ("whole", {"database.cluster.image": ""}, "database.cluster.image is empty"),
     ("whole", {"database.cluster.backup.destination": ""}, "needs database.cluster.backup.dest"),

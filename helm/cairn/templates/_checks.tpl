@@ -4,6 +4,9 @@
 {{- $https := include "cairn.isHttps" . -}}
 {{- if not $v.publicUrl }}{{ fail "publicUrl is empty: set the address that people type, as in https://volumes.example.org" }}{{ end }}
 {{- if not $v.secrets.application.name }}{{ fail "secrets.application.name is empty: name the secret that holds the key of cookies and links" }}{{ end }}
+{{- $signOn := $v.settings.signOn }}
+{{- if and $v.secrets.signOn.name (not (and $signOn.issuer $signOn.clientId)) }}{{ fail "secrets.signOn.name needs settings.signOn.issuer and settings.signOn.clientId: name the provider and the client" }}{{ end }}
+{{- if and (or $signOn.issuer $signOn.clientId) (not $v.secrets.signOn.name) }}{{ fail "settings.signOn needs secrets.signOn.name: the secret that holds the client's secret" }}{{ end }}
 {{- include "cairn.checks.database" $v.database }}
 {{- include "cairn.checks.queue" . }}
 {{- include "cairn.checks.storage" . }}

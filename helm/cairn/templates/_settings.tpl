@@ -10,6 +10,11 @@ DIRECT_DOWNLOADS: {{ ternary "yes" "no" .Values.settings.directDownloads | quote
 PROXIES: {{ .Values.settings.proxies | toString | quote }}
 WEBHOOKS_TO_PRIVATE: {{ ternary "yes" "no" .Values.settings.webhooksToPrivate | quote }}
 INBOX_URL: {{ .Values.settings.inboxUrl | quote }}
+{{- if .Values.secrets.signOn.name }}
+OIDC_ISSUER: {{ .Values.settings.signOn.issuer | quote }}
+OIDC_CLIENT_ID: {{ .Values.settings.signOn.clientId | quote }}
+OIDC_NAME: {{ .Values.settings.signOn.label | quote }}
+{{- end }}
 {{- if eq .Values.storage.kind "s3" }}
 {{- with .Values.storage.s3.endpoint }}
 AWS_ENDPOINT_URL_S3: {{ . | quote }}
@@ -34,6 +39,9 @@ AWS_REGION: {{ . | quote }}
 {{ include "cairn.secret" (list "SECRET_KEY" $v.secrets.application.name $v.secrets.application.key) }}
 {{- if $v.secrets.mail.name }}
 {{ include "cairn.secret" (list "MAIL_URL" $v.secrets.mail.name $v.secrets.mail.key) }}
+{{- end }}
+{{- if $v.secrets.signOn.name }}
+{{ include "cairn.secret" (list "OIDC_CLIENT_SECRET" $v.secrets.signOn.name $v.secrets.signOn.key) }}
 {{- end }}
 {{- if eq $v.database.kind "external" }}
 {{ include "cairn.secret" (list "DATABASE_URL" $v.database.external.name $v.database.external.key) }}
