@@ -12,7 +12,7 @@ def focus_model(page):
 
 def test_a_carried_pile_counts_once_somebody_looked_at_it(page, quarry):
     page.goto(quarry["inventory"])
-    assert "wait for somebody" in page.inner_text(".note.warn")
+    assert "for somebody to confirm" in page.inner_text(".note.warn")
     page.click("text=Review them")
     page.wait_for_selector(".review:not([hidden])", timeout=60_000)
     assert "Gravel 16-32" in page.inner_text(".review h3")
