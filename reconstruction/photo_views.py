@@ -114,26 +114,32 @@ class PhotoViews:
     reduction: int = 1
     cache_mb: int = 1024
 
+    # What the caches call must not know these views: in a cycle of references gigabytes would wait
+    # for the garbage collector, into the next stage.
     @cached_property
     def _images(self) -> Cache[UInt8]:
-        return Cache(self._read, lambda image: image.nbytes, self.cache_mb << 20)
+        shots, photos, reduction = self.visibility.block.shots, self.photos, self.reduction
+
+        def read(index: int) -> UInt8:
+            return read_photo(photos[shots[index].name], reduction)
+
+        return Cache(read, lambda image: image.nbytes, self.cache_mb << 20)
 
     @cached_property
     def _previews(self) -> Cache[Preview]:
+        visibility, photos, exposures = self.visibility, self.photos, self.exposures
+
+        def read(index: int) -> Preview:
+            shot = visibility.block.shots[index]
+            thumbnail = read_photo(photos[shot.name], THUMBNAIL)
+            corrected = exposures.corrected(shot.name, shot.camera, thumbnail)
+            return Preview(visibility.buffer(index), corrected)
+
         return Cache(
-            self._preview,
+            read,
             lambda preview: preview.depths.nbytes + preview.thumbnail.nbytes,
             self.cache_mb << 19,
         )
-
-    def _read(self, index: int) -> UInt8:
-        return read_photo(self.photos[self.visibility.block.shots[index].name], self.reduction)
-
-    def _preview(self, index: int) -> Preview:
-        shot = self.visibility.block.shots[index]
-        thumbnail = read_photo(self.photos[shot.name], THUMBNAIL)
-        corrected = self.exposures.corrected(shot.name, shot.camera, thumbnail)
-        return Preview(self.visibility.buffer(index), corrected)
 
     def image(self, index: int) -> UInt8:
         """Pixels of a shot as stored, reduced, shape (rows, cols, 3)."""
