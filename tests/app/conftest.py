@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from app import create_app
 from app.auth.passwords import hash_password
 from app.config import Config
-from app.extensions import db
+from app.extensions import db, limiter
 from app.models import Organisation, Role, Site, SiteMember, User
 from scripts.services import PROGRAMS, postgis, valkey
 from tests.app import live
@@ -102,6 +102,8 @@ def app(whole_app):
         db.session.execute(sa.text(f"truncate {names} cascade"))
         db.session.commit()
         whole_app.extensions["cairn_redis"].flushdb()
+        # It counts where the application that was made last said, which may be another queue.
+        limiter.reset()
         yield whole_app
         db.session.remove()
 

@@ -78,9 +78,13 @@ def draw(page, places):
     page.wait_for_timeout(1500)
     middle = [sum(values) / len(places) for values in zip(*places, strict=True)]
     page.mouse.move(*at(middle))
-    while math.dist(at(places[0]), at(places[1])) < NEAR_PX * math.dist(places[0], places[1]):
+    for _ in range(40):
+        if math.dist(at(places[0]), at(places[1])) > NEAR_PX * math.dist(places[0], places[1]):
+            break
         page.mouse.wheel(0, -120)
         page.wait_for_timeout(150)
+    else:
+        pytest.fail("The wheel does not zoom.")
     page.wait_for_timeout(3000)
     page.keyboard.press("d")
     for place in [*places, places[0]]:

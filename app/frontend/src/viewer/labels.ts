@@ -22,6 +22,15 @@ export class Labels {
 
   constructor(private readonly scene: Scene) {
     scene.onFrame(this.update);
+    // Words do not stop the wheel: it zooms to what lies under them.
+    this.element.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        scene.canvas.dispatchEvent(new WheelEvent(event.type, event));
+      },
+      { passive: false },
+    );
   }
 
   /** Show an element at a place; the same key replaces the former one. */
