@@ -146,7 +146,7 @@ def test_from_the_photos_to_the_inventory(page, flight):
     assert farthest_m(clicked, saved_vertices(page)) < 0.15
 
     page.goto("/sites")
-    page.click("a.card >> nth=0")
+    page.click("a.card:has-text('Pit <b>1</b>')")
     page.wait_for_selector("text=Gravel <i>16/32</i>")
     shoot(page, "inventory")
     check_access(page)
