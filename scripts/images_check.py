@@ -173,7 +173,6 @@ def _check_pods(folder: Path, words: dict[str, str]) -> None:
         "queue.kind": "external",
         "queue.external.name": "cairn-queue",
         "queue.external.address": "valkey:6379",
-        "workers.pools.large.max": "0",
     }
     rendered = _run(
         str(_HELM), "template", "cairn", "helm/cairn", "--values", "helm/cairn/ci/site.yaml",
@@ -201,8 +200,9 @@ def _check_pods(folder: Path, words: dict[str, str]) -> None:
                 raise SystemExit(_podman("logs", web, may_fail=True))
             time.sleep(2)
         _told("chart: the pod of the web answers", told)
-        _wait_for_workers(folder, len(running))
-        _told(f"chart: {len(running) - 1} pods of workers registered themselves")
+        pools = sum("-worker-" in name for name in running)
+        _wait_for_workers(folder, 1 + pools)
+        _told(f"chart: {pools} pods of workers registered themselves")
     finally:
         _podman("play", "kube", "--down", str(pods), may_fail=True)
         for name in kept:
