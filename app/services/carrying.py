@@ -56,8 +56,7 @@ def carry(survey: Survey) -> int:
     earlier = [
         toe for toe in toes.of_survey(before.id) if toe.is_confirmed and toe.pile_id not in drawn
     ]
-    found = proposing.follow(survey, earlier)
-    regrouped = proposing.regrouped(survey, earlier)
+    found, regrouped = proposing.follow(survey, earlier)
     count = sum(
         _store(survey, toe, before, found.get(toe.pile_id))
         for toe in earlier

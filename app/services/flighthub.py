@@ -61,7 +61,7 @@ def note(secret: str, report: Report) -> Delivery:
     name = _name(site_id, report.object_key)
     # Reports of one flight come at the same time.
     db.session.execute(select(func.pg_advisory_xact_lock(site_id.int & (2**63 - 1))))
-    delivery = _delivery(site_id, report.flight_id)
+    delivery = taking.delivery_of(site_id, DeliverySource.FLIGHTHUB, report.flight_id)
     if name not in {file["name"] for file in delivery.files}:
         if delivery.completed_at is not None:
             delivery.problem = f"{name} came after the flight was complete."
@@ -121,26 +121,6 @@ def _is_whole(delivery: Delivery) -> bool:
         # Begun before, by a worker that was killed.
         return True
     return bool(counts["uploaded_count"] == expected and len(delivery.files) == expected)
-
-
-def _delivery(site_id: UUID, flight_id: str) -> Delivery:
-    query = select(Delivery).where(
-        Delivery.site_id == site_id,
-        Delivery.source == DeliverySource.FLIGHTHUB,
-        Delivery.key == flight_id,
-    )
-    found = db.session.scalar(query)
-    if found is None:
-        found = Delivery(
-            site_id=site_id,
-            source=DeliverySource.FLIGHTHUB,
-            key=flight_id,
-            files=[],
-            options={},
-            changed_at=datetime.now(UTC),
-        )
-        db.session.add(found)
-    return found
 
 
 def _name(site_id: UUID, key: str) -> str:

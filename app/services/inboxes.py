@@ -127,7 +127,8 @@ def scan() -> int:
 def _look(inbox: places.Inbox, row: Inbox, site: Site, flight: str) -> bool:
     """Look at one flight; returns whether it became complete."""
     arrivals = inbox.files(site.id, flight)
-    delivery = _delivery(site, flight)
+    key = places.readable(flight)[:300]
+    delivery = taking.delivery_of(site.id, DeliverySource.FOLDER, key)
     seen = _digest(arrivals)
     if delivery.completed_at is not None:
         if seen != delivery.options.get("seen") and not delivery.problem:
@@ -160,27 +161,6 @@ def _look(inbox: places.Inbox, row: Inbox, site: Site, flight: str) -> bool:
         delivery.options = delivery.options | {"refused": str(error)}
         db.session.commit()
         return False
-
-
-def _delivery(site: Site, flight: str) -> Delivery:
-    key = places.readable(flight)[:300]
-    query = select(Delivery).where(
-        Delivery.site_id == site.id,
-        Delivery.source == DeliverySource.FOLDER,
-        Delivery.key == key,
-    )
-    found = db.session.scalar(query)
-    if found is None:
-        found = Delivery(
-            site_id=site.id,
-            source=DeliverySource.FOLDER,
-            key=key,
-            files=[],
-            options={},
-            changed_at=datetime.now(UTC),
-        )
-        db.session.add(found)
-    return found
 
 
 def _waits_for(

@@ -76,12 +76,13 @@ def of_survey(survey: Survey) -> list[Proposal]:
     found_at = datetime.fromisoformat(survey.proposals["found_at"])
     taken_out = toes.taken_out(survey.id, found_at)
     before = surveys.previous(survey)
-    drawn = shapely.unary_union([_polygon(toes.outline(toe)) for toe in toes.of_survey(survey.id)])
-    taken = {toe.pile_id for toe in toes.of_survey(survey.id)}
+    own = toes.of_survey(survey.id)
+    drawn = shapely.unary_union([_polygon(toes.outline(toe)) for toe in own])
+    taken = {toe.pile_id for toe in own}
     earlier = [] if before is None else toes.of_survey(before.id)
     found = [
         item
-        for item in _linked(survey, earlier)
+        for item in _linked(survey, earlier, _links(survey, earlier))
         if item.number not in _left_out(survey)
         and (item.pile is None or item.pile.pile_id not in taken_out)
         and _polygon(item.outline).intersection(drawn).area
@@ -116,18 +117,23 @@ def leave_out(survey: Survey, number: int) -> None:
     db.session.commit()
 
 
-def follow(survey: Survey, earlier: Sequence[Toe]) -> dict[UUID, Proposal]:
-    """Earlier piles that were found again in a survey, each with its toe of now."""
-    return {
+def follow(survey: Survey, earlier: Sequence[Toe]) -> tuple[dict[UUID, Proposal], set[UUID]]:
+    """What became of earlier piles in a survey.
+
+    Returns
+    -------
+    found : dict
+        Those that were found again, each with its toe of now.
+    regrouped : set
+        Those that were split or merged: what is there now is proposed anew.
+    """
+    links = _links(survey, earlier)
+    found = {
         item.pile.pile_id: item
-        for item in _linked(survey, earlier)
+        for item in _linked(survey, earlier, links)
         if item.pile is not None and item.change in _SAME
     }
-
-
-def regrouped(survey: Survey, earlier: Sequence[Toe]) -> set[UUID]:
-    """Earlier piles that were split or merged: what is there now is proposed anew."""
-    return {earlier[place].pile_id for link in _links(survey, earlier) for place in _mixed(link)}
+    return found, {earlier[place].pile_id for link in links for place in _mixed(link)}
 
 
 def _mixed(link: Link) -> tuple[int, ...]:
@@ -153,11 +159,11 @@ def _links(survey: Survey, earlier: Sequence[Toe]) -> tuple[Link, ...]:
     return carry([_ground(toes.outline(toe)) for toe in earlier], now)
 
 
-def _linked(survey: Survey, earlier: Sequence[Toe]) -> list[Proposal]:
+def _linked(survey: Survey, earlier: Sequence[Toe], links: Sequence[Link]) -> list[Proposal]:
     """What was found, each with the earlier pile that it is."""
     items: list[dict[str, Any]] = survey.proposals.get("items", [])
     found = []
-    for link in _links(survey, earlier):
+    for link in links:
         was = tuple(earlier[place] for place in link.before)
         for number in link.after:
             item = items[number]

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import select
 
 from app import photo_file
 from app.errors import InvalidInput
 from app.extensions import db
 from app.inbox import Arrival, Inbox
-from app.models import Delivery, Site, Survey
+from app.models import Delivery, DeliverySource, Site, Survey
 from app.queries import deliveries as queries
 from app.services import deliveries, uploads
 from app.services.deliveries import Manifest
+
+
+def delivery_of(site_id: UUID, source: DeliverySource, key: str) -> Delivery:
+    """The delivery of a flight in an inbox: the one that is known, or a new one without files."""
+    query = select(Delivery).where(
+        Delivery.site_id == site_id, Delivery.source == source, Delivery.key == key
+    )
+    found = db.session.scalar(query)
+    if found is None:
+        found = Delivery(
+            site_id=site_id,
+            source=source,
+            key=key,
+            files=[],
+            options={},
+            changed_at=datetime.now(UTC),
+        )
+        db.session.add(found)
+    return found
 
 
 def take(

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from volumetrics.commands.proposals import HINT, write_proposals
+from volumetrics.commands.proposals import HINT, windows, write_proposals
 from volumetrics.commands.refusals import print_refused
-from volumetrics.errors import ToeError, VolumetricsError
+from volumetrics.errors import VolumetricsError
 from volumetrics.objects import propose_objects
 from volumetrics.polygons import read_toes
 from volumetrics.survey import open_survey
@@ -40,12 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         survey = open_survey(options.survey, options.crs)
         toes, refused = read_toes(options.piles, survey, must_be_confirmed=False)
         found = []
-        for toe in toes:
-            try:
-                grid = survey.window(toe.polygon.bounds, _MARGIN_M)
-            except ToeError as error:
-                refused[toe.name] = str(error)
-                continue
+        for toe, grid in windows(survey, toes, _MARGIN_M, refused):
             for number, one in enumerate(propose_objects(grid, toe), start=1):
                 facts = {"confidence": round(one.confidence, 3), "height_m": round(one.height_m, 2)}
                 found.append((Toe(f"{toe.name}, object {number}", one.polygon), facts))

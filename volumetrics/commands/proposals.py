@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from volumetrics.errors import InputError
+from volumetrics.errors import InputError, ToeError
 from volumetrics.files.geojson import write_geojson
+from volumetrics.grid import Grid
 from volumetrics.survey import Survey
 from volumetrics.toe import Toe
 
 HINT = 'Look at each line on the orthomosaic, correct it, set "confirmed" to true; then measure.'
+
+
+def windows(
+    survey: Survey, toes: Iterable[Toe], margin_m: float, refused: dict[str, str]
+) -> Iterator[tuple[Toe, Grid]]:
+    """Each toe with the surface around it; ``refused`` gets those that have none, and why."""
+    for toe in toes:
+        try:
+            grid = survey.window(toe.polygon.bounds, margin_m)
+        except ToeError as error:
+            refused[toe.name] = str(error)
+            continue
+        yield toe, grid
 
 
 def write_proposals(

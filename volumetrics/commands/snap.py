@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from volumetrics.commands.proposals import HINT, write_proposals
+from volumetrics.commands.proposals import HINT, windows, write_proposals
 from volumetrics.commands.refusals import print_refused
-from volumetrics.errors import ToeError, VolumetricsError
+from volumetrics.errors import VolumetricsError
 from volumetrics.polygons import read_toes
 from volumetrics.snap import snap
 from volumetrics.survey import open_survey
@@ -48,12 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         toes, refused = read_toes(options.piles, survey, must_be_confirmed=False)
         margin_m = options.search + _ARM_M + _ARM_CELLS * survey.cell_size_m
         found = []
-        for toe in toes:
-            try:
-                grid = survey.window(toe.polygon.bounds, margin_m)
-            except ToeError as error:
-                refused[toe.name] = str(error)
-                continue
+        for toe, grid in windows(survey, toes, margin_m, refused):
             moved = snap(grid, toe, options.search)
             facts = {"confidence": round(moved.confidence, 3), "moved_m": round(moved.moved_m, 3)}
             found.append((moved.toe, facts))
