@@ -5,8 +5,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from app.extensions import db
 
@@ -19,3 +20,8 @@ def alone(work: str) -> Iterator[bool]:
     with db.engine.connect() as connection, connection.begin():
         key = {"key": zlib.crc32(work.encode())}
         yield bool(connection.scalar(text("select pg_try_advisory_xact_lock(:key)"), key))
+
+
+def wait_for(row_id: UUID) -> None:
+    """Let changes around a row be made one after the other, until the transaction ends."""
+    db.session.execute(select(func.pg_advisory_xact_lock(row_id.int & (2**63 - 1))))

@@ -13,8 +13,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from app import turns
 from app.auth.actor import actor_id
 from app.errors import AppError, Conflict, InvalidInput, TooLarge
 from app.extensions import db
@@ -64,7 +65,8 @@ def announce(site: Site, manifest: Manifest) -> Delivery:
     Conflict
         When they are the rest of a flight that is processed already.
     """
-    _take_turns(site)
+    # Deliveries of a site are announced one after the other.
+    turns.wait_for(site.id)
     query = select(Delivery).where(Delivery.site_id == site.id)
     known = query.where(Delivery.source == DeliverySource.UPLOAD, Delivery.key == manifest.key)
     delivery = db.session.scalar(known) or _grown(site, manifest)
@@ -201,8 +203,3 @@ def _day(photos: Sequence[dict[str, Any]]) -> date:
     """The day on which the flight began; today where no photo tells."""
     days = [file["captured_on"] for file in photos if file["captured_on"]]
     return date.fromisoformat(min(days)) if days else datetime.now(UTC).date()
-
-
-def _take_turns(site: Site) -> None:
-    """Let deliveries of a site be announced one after the other, until the transaction ends."""
-    db.session.execute(select(func.pg_advisory_xact_lock(site.id.int & (2**63 - 1))))

@@ -19,9 +19,10 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import current_app
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from app import inbox as places
+from app import turns
 from app.auth.secrets import hash_secret
 from app.config import Config
 from app.errors import AppError, InvalidInput, NotSignedIn
@@ -60,7 +61,7 @@ def note(secret: str, report: Report) -> Delivery:
         raise NotSignedIn("The secret is that of no site.", "Send it as X-Auth-Token.")
     name = _name(site_id, report.object_key)
     # Reports of one flight come at the same time.
-    db.session.execute(select(func.pg_advisory_xact_lock(site_id.int & (2**63 - 1))))
+    turns.wait_for(site_id)
     delivery = taking.delivery_of(site_id, DeliverySource.FLIGHTHUB, report.flight_id)
     if name not in {file["name"] for file in delivery.files}:
         if delivery.completed_at is not None:

@@ -20,6 +20,7 @@ from geoalchemy2.shape import from_shape
 from shapely import Point
 from sqlalchemy import func, select, update
 
+from app import turns
 from app.auth.actor import actor_id
 from app.config import Config
 from app.errors import AppError, BusyError, Conflict, InvalidInput, NotFound, TooLarge
@@ -233,7 +234,8 @@ def _finish(upload: Upload) -> None:
             if kind == "surface":
                 finished_surfaces.check(path, upload.name)
             facts, position = inspect(path, upload.name) if kind == "photo" else ({}, None)
-        _take_turns(survey.id)
+        # Files are taken into a survey one after the other.
+        turns.wait_for(survey.id)
         if _has(survey.id, digest):
             # The same photo twice is one photo.
             terminate(upload)
@@ -326,11 +328,6 @@ def _named(name: str) -> str:
     """The format that a name says."""
     suffix = Path(name).suffix.lower()
     return {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(suffix, "TIFF")
-
-
-def _take_turns(survey_id: UUID) -> None:
-    """Take files into a survey one after the other, until the transaction ends."""
-    db.session.execute(select(func.pg_advisory_xact_lock(survey_id.int & (2**63 - 1))))
 
 
 def _has(survey_id: UUID, digest: bytes) -> bool:
