@@ -56,16 +56,16 @@ class _Places:
     normals: Float32
 
 
-def bake(points: Array, atlas: Atlas, views: Views, texel_m: float) -> Image:
+def bake(views: Views, points: Array, atlas: Atlas, texel_m: float) -> Image:
     """The picture of a tile.
 
     Parameters
     ----------
+    views : Views
     points : ndarray, shape (n, 3)
         Mesh points, local coordinates.
     atlas : Atlas
         Their layout.
-    views : Views
     texel_m : float
         Size of a texel, which tells how large the photos are needed.
 

@@ -1,54 +1,27 @@
-"""The textured 3D model of a survey, as OGC 3D Tiles 1.1.
-
-A quadtree of tiles over the DSM. Every tile has the same number of grid steps and texels, and
-each level steps twice as far as the one below it: so every tile weighs about the same, the first
-one shows the whole survey, and memory holds a few tiles, whatever the survey's size.
-"""
+"""The textured 3D model of a survey: its surface as tiles, with the pictures that photos give."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from reconstruction.block import Block
-from reconstruction.charts import lay_out
-from reconstruction.ecef import ecef_transform
 from reconstruction.errors import OptionError, StageError
 from reconstruction.exposure import Exposures
-from reconstruction.gltf import ROUNDING, TexturedMesh, to_glb
-from reconstruction.mesh import GridMesh, Heights, bridge, bridge_reach, skirt, thin, triangulate
 from reconstruction.rasters import RasterReader
 from reconstruction.stage import Run, Stage
 from reconstruction.texture import bake
 from reconstruction.texture_views import Views
+from reconstruction.tile_tree import EMPTY_HINT, NAME, Ground, Model3D, load, write
 from reconstruction.visibility import Surface, Visibility
 
-Array = NDArray[np.float64]
-
-NAME = "model"
-TILESET = "tileset.json"
-_FACTS = "model.json"
-# The side of a tile's ground picture, and the largest side of the whole picture.
-_TILE_TEXELS = 1024
-_LIMIT_TEXELS = 2048
-# A viewer with the usual target of 16 pixels then shows a texel on at most 2 of them, and what a
-# tile may miss, things narrower than two of its steps, is no larger.
-_ERROR_TEXELS = 8
-# Holes up to twice as wide are closed in the model, and only in the model.
-_BRIDGE_RADIUS_M, _BRIDGE_RADIUS_CELLS = 1.5, 48
-# Nodes along a border by which a neighbour of the next coarser level may place a wall elsewhere.
-_SKIRT_REACH = 4
 _BUFFER_SCALE = 0.25
 # Holes up to this far from measured ground hide what is behind them, as if closed.
 _FILL_M = 2.0
-_EMPTY_HINT = "Look into accuracy.json why so little of the surface was found."
 
 
 @dataclass(frozen=True)
@@ -124,225 +97,6 @@ class ModelOptions:
         return known[quality]
 
 
-@dataclass(frozen=True)
-class Model3D:
-    """What was made.
-
-    Parameters
-    ----------
-    tileset : Path
-    levels, tiles, triangles : int
-    size_bytes, first_level_bytes : int
-        Of all tiles, and of the first one.
-    texel_m, tolerance_m : float
-        Of the finest level.
-    bridged_m2 : float
-        Area of the small holes that were closed in the model.
-    """
-
-    tileset: Path
-    levels: int
-    tiles: int
-    triangles: int
-    size_bytes: int
-    first_level_bytes: int
-    texel_m: float
-    tolerance_m: float
-    bridged_m2: float
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """A written tile, its box in the local frame, and what it counts."""
-
-    uri: str
-    low: Array
-    high: Array
-    triangles: int
-    size_bytes: int
-    bridged_cells: int
-
-
-class _Builder:
-    """Makes the tiles of one survey, level by level from the finest."""
-
-    def __init__(self, inputs: ModelInputs, options: ModelOptions, dsm: RasterReader) -> None:
-        self.frame, self.grid, self.options = inputs.block.frame, dsm.grid, options
-        self._dsm = dsm
-        cell_m = self.grid.cell_size_m
-        wanted = np.log2(cell_m / (options.texel_gsd * inputs.gsd_m))
-        texels_per_cell = 2 ** int(np.clip(np.rint(wanted), 0, 2))
-        self.texel_m = cell_m / texels_per_cell
-        self.steps = _TILE_TEXELS // texels_per_cell
-        surface = Surface.from_raster(dsm, inputs.gsd_m / _BUFFER_SCALE, _FILL_M)
-        if np.isnan(surface.mean_m):
-            raise StageError(NAME, "The surface model holds no ground.", _EMPTY_HINT)
-        visibility = Visibility(inputs.block, surface, _BUFFER_SCALE)
-        self._views = Views(visibility, inputs.photos, inputs.exposures)
-        extent = max(self.grid.rows, self.grid.cols) - 1
-        self.levels = 1 + max(0, int(np.ceil(np.log2(max(extent, 1) / self.steps))))
-        # Nodes of the level being built; the finest ones are read from the file when needed.
-        self._nodes: Heights | None = None
-        self._thinned: Heights | None = None
-
-    def places(self, level: int) -> list[tuple[int, int]]:
-        """Row and column of the tiles of a level, neighbours after each other."""
-        reach = self.steps << level
-        rows = range(max(1, -(-(self.grid.rows - 1) // reach)))
-        cols = range(max(1, -(-(self.grid.cols - 1) // reach)))
-        return [(row, col) for row in rows for col in (reversed(cols) if row % 2 else cols)]
-
-    def start(self, level: int) -> None:
-        """Take the nodes that the level below left, and make room for those of the level above."""
-        self._nodes = self._thinned
-        rows, cols = np.array(self.places(level)).max(axis=0) + 1
-        half = self.steps // 2
-        self._thinned = np.full((rows * half + 1, cols * half + 1), np.nan, np.float32)
-
-    def tile(self, level: int, row: int, col: int, folder: Path) -> _Tile | None:
-        """Build and write one tile; None where there is no surface."""
-        step_m = self.grid.cell_size_m * 2**level
-        heights, bridged = self._heights(row, col)
-        self._keep_thinned(row, col, thin(heights, step_m))
-        tolerance_m = step_m * self.options.tolerance_cells
-        mesh = triangulate(heights, step_m, tolerance_m)
-        if len(mesh.faces) == 0:
-            return None
-        points = self._local(mesh, level, row, col, heights[tuple(mesh.nodes.T)])
-        texel_m = self.texel_m * 2**level
-        atlas = lay_out(points, mesh.faces.astype(np.int64), texel_m, _LIMIT_TEXELS)
-        picture = bake(points, atlas, self._views, texel_m)
-        # The picture shows the mesh; the curtain repeats its border.
-        curtain, hanging = skirt(mesh, heights, 3.0 * tolerance_m, _SKIRT_REACH)
-        curtain_points = self._local(curtain, level, row, col, hanging)
-        height, width = picture.shape[:2]
-        corners = _corner_of(atlas.point_index, curtain, mesh, self.steps)
-        textured = TexturedMesh(
-            np.vstack((points[atlas.point_index], curtain_points)),
-            np.vstack((atlas.texels, atlas.texels[corners])) / [width, height],
-            np.vstack((atlas.faces, curtain.faces + len(atlas.point_index))).astype(np.int32),
-            _jpeg(picture, self.options.jpeg_quality),
-        )
-        glb = to_glb(textured)
-        uri = f"{level}/{row}_{col}.glb"
-        (folder / uri).write_bytes(glb)
-        low, high = textured.points.min(axis=0), textured.points.max(axis=0)
-        rounding_m = (high - low).max() * ROUNDING
-        return _Tile(uri, low - rounding_m, high + rounding_m, len(mesh.faces), len(glb), bridged)
-
-    def _heights(self, row: int, col: int) -> tuple[Heights, int]:
-        """Nodes of a tile, those on its border included, and how many of them were bridged."""
-        size, top, left = self.steps + 1, row * self.steps, col * self.steps
-        if self._nodes is not None:
-            return _window(self._nodes, top, left, size), 0
-        radius = min(round(_BRIDGE_RADIUS_M / self.grid.cell_size_m), _BRIDGE_RADIUS_CELLS)
-        margin = bridge_reach(radius)
-        wide = self._dsm.read(top - margin, left - margin, size + 2 * margin, size + 2 * margin)[0]
-        inner = np.s_[margin : margin + size, margin : margin + size]
-        heights = bridge(wide, radius)[inner].copy()
-        added = int(np.isnan(wide[inner][:-1, :-1]).sum() - np.isnan(heights[:-1, :-1]).sum())
-        return heights, added
-
-    def _keep_thinned(self, row: int, col: int, thinned: Heights) -> None:
-        """Nodes for the level above. A node on a border belongs to the next tile."""
-        if self._thinned is None:
-            raise RuntimeError("a level is started before its tiles are built")
-        top, left = row * self.steps // 2, col * self.steps // 2
-        bottom, right = top + self.steps // 2, left + self.steps // 2
-        rows, cols = self._thinned.shape
-        bottom, right = bottom + (bottom == rows - 1), right + (right == cols - 1)
-        self._thinned[top:bottom, left:right] = thinned[: bottom - top, : right - left]
-
-    def _local(self, mesh: GridMesh, level: int, row: int, col: int, elevation: Heights) -> Array:
-        """Local coordinates of nodes of a tile; nodes are cell centres."""
-        cells = (mesh.nodes + np.array([row, col]) * self.steps) * 2.0**level + 0.5
-        easting = self.grid.west + cells[:, 1] * self.grid.cell_size_m
-        northing = self.grid.north - cells[:, 0] * self.grid.cell_size_m
-        return self.frame.from_map(np.column_stack((easting, northing, elevation)))
-
-
-def _window(nodes: Heights, top: int, left: int, size: int) -> Heights:
-    """A square of nodes, NaN beyond the array."""
-    part = nodes[top : top + size, left : left + size]
-    short = [(0, size - length) for length in part.shape]
-    return np.pad(part, short, constant_values=np.nan)
-
-
-def _corner_of(
-    point_index: NDArray[np.int64], curtain: GridMesh, mesh: GridMesh, steps: int
-) -> NDArray[np.int64]:
-    """For each node of the curtain, an atlas corner at the same node."""
-    number = np.full((steps + 1, steps + 1), -1, np.int64)
-    number[tuple(mesh.nodes[point_index].T)] = np.arange(len(point_index))
-    return np.asarray(number[tuple(curtain.nodes.T)])
-
-
-def _jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
-    blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-
-
-def _tileset(
-    builder: _Builder, tiles: Mapping[tuple[int, int, int], _Tile], inputs: ModelInputs, facts: Any
-) -> dict[str, Any]:
-    top = builder.levels - 1
-    root = _node(builder, tiles, top, 0, 0)
-    if root is None:
-        raise StageError(NAME, "The surface model has no piece large enough to show.", _EMPTY_HINT)
-    transform = ecef_transform(inputs.block.frame, inputs.geoid_height_m)
-    root["transform"] = transform.T.ravel().tolist()
-    return {
-        "asset": {"version": "1.1", "extras": facts},
-        "geometricError": _error_m(builder, top + 1),
-        "root": root,
-    }
-
-
-def _error_m(builder: _Builder, level: int) -> float:
-    return 0.0 if level == 0 else _ERROR_TEXELS * builder.texel_m * 2.0**level
-
-
-def _node(
-    builder: _Builder, tiles: Mapping[tuple[int, int, int], _Tile], level: int, row: int, col: int
-) -> dict[str, Any] | None:
-    """A tile and its descendants, as 3D Tiles writes them; boxes hold all that is below them.
-
-    A surface so ragged that a coarse tile has no triangle may still have fine ones: then the
-    coarse tile is a node without content.
-    """
-    below = [(level - 1, 2 * row + down, 2 * col + right) for down in (0, 1) for right in (0, 1)]
-    found = [_node(builder, tiles, *place) for place in below] if level else []
-    children = [child for child in found if child is not None]
-    tile = tiles.get((level, row, col))
-    boxes = [_corners(child["boundingVolume"]["box"]) for child in children]
-    boxes += [(tile.low, tile.high)] if tile else []
-    if not boxes:
-        return None
-    low, high = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
-    node: dict[str, Any] = {
-        "boundingVolume": {"box": _box(low, high)},
-        "geometricError": _error_m(builder, level),
-        "refine": "REPLACE",
-    }
-    if tile:
-        node["content"] = {"uri": tile.uri}
-    if children:
-        node["children"] = children
-    return node
-
-
-def _box(low: Array, high: Array) -> list[float]:
-    """Centre and half axes of a box given by its corners."""
-    half = np.diag((high - low) / 2.0)
-    return [*((low + high) / 2.0).tolist(), *half.ravel().tolist()]
-
-
-def _corners(box: list[float]) -> tuple[Array, Array]:
-    """The inverse of `_box`."""
-    centre, half = np.array(box[:3]), np.array(box[3::4])
-    return centre - half, centre + half
-
-
 def build(inputs: ModelInputs, options: ModelOptions, folder: Path, run: Run) -> Model3D:
     """Write ``tileset.json`` and its tiles into a folder.
 
@@ -351,53 +105,22 @@ def build(inputs: ModelInputs, options: ModelOptions, folder: Path, run: Run) ->
     StageError
         The DSM is empty.
     """
-    tiles: dict[tuple[int, int, int], _Tile] = {}
     with RasterReader(inputs.dsm) as dsm:
-        builder = _Builder(inputs, options, dsm)
-        # Each level has a quarter of the tiles of the one below it.
-        done = 0.0
-        for level in range(builder.levels):
-            share = 0.75 * 0.25**level
-            (folder / str(level)).mkdir(parents=True, exist_ok=True)
-            builder.start(level)
-
-            def make(place: tuple[int, int], level: int = level) -> _Tile | None:
-                return builder.tile(level, *place, folder)
-
-            places = builder.places(level)
-            made = run.part(done, done + share).map(make, places, f"model level {level}: tile")
-            done += share
-            for place, tile in zip(places, made, strict=True):
-                if tile is not None:
-                    tiles[level, *place] = tile
-    output = _summary(builder, tiles, folder)
-    facts = {name: value for name, value in asdict(output).items() if name != "tileset"}
-    document = _tileset(builder, tiles, inputs, facts)
-    (folder / TILESET).write_text(json.dumps(document, separators=(",", ":")))
-    (folder / _FACTS).write_text(json.dumps(facts, indent=1))
-    return output
-
-
-def _summary(
-    builder: _Builder, tiles: Mapping[tuple[int, int, int], _Tile], folder: Path
-) -> Model3D:
-    cell_m = builder.grid.cell_size_m
-    return Model3D(
-        folder / TILESET,
-        builder.levels,
-        len(tiles),
-        sum(tile.triangles for tile in tiles.values()),
-        sum(tile.size_bytes for tile in tiles.values()),
-        root.size_bytes if (root := tiles.get((builder.levels - 1, 0, 0))) else 0,
-        builder.texel_m,
-        cell_m * builder.options.tolerance_cells,
-        sum(tile.bridged_cells for tile in tiles.values()) * cell_m**2,
+        surface = Surface.from_raster(dsm, inputs.gsd_m / _BUFFER_SCALE, _FILL_M)
+    if np.isnan(surface.mean_m):
+        raise StageError(NAME, "The surface model holds no ground.", EMPTY_HINT)
+    visibility = Visibility(inputs.block, surface, _BUFFER_SCALE)
+    views = Views(visibility, inputs.photos, inputs.exposures)
+    ground = Ground(
+        inputs.block.frame,
+        inputs.dsm,
+        partial(bake, views),
+        options.texel_gsd * inputs.gsd_m,
+        options.tolerance_cells,
+        options.jpeg_quality,
+        inputs.geoid_height_m,
     )
-
-
-def load(folder: Path) -> Model3D:
-    """What `build` made in a folder."""
-    return Model3D(folder / TILESET, **json.loads((folder / _FACTS).read_text()))
+    return write(ground, folder, run)
 
 
 MODEL: Stage[ModelInputs, ModelOptions, Model3D] = Stage(NAME, 1, 0.6, build, load)

@@ -13,7 +13,8 @@ from reconstruction.errors import OptionError, StageError
 from reconstruction.gltf import TexturedMesh, read_glb
 from reconstruction.rasters import RasterReader, float_cog
 from reconstruction.stage import Run, perform
-from reconstruction.tiles3d import MODEL, Model3D, ModelInputs, ModelOptions
+from reconstruction.tile_tree import Model3D
+from reconstruction.tiles3d import MODEL, ModelInputs, ModelOptions
 
 
 @dataclass(frozen=True)
