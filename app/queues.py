@@ -117,11 +117,6 @@ def lost(job_ids: list[str]) -> list[str]:
     return [job for job, status in zip(others, known, strict=True) if status not in begun]
 
 
-def is_my_turn(task: str, seconds: int) -> bool:
-    """Whether nobody else did a task within the last seconds: of many workers one is enough."""
-    return bool(redis().set(f"cairn:turn:{task}", 1, nx=True, ex=seconds))
-
-
 def tell_memory(worker: str, held_bytes: int) -> None:
     """Note what memory a worker holds."""
     redis().set(f"{_MEMORY}{worker}", held_bytes, ex=60)

@@ -12,6 +12,7 @@ import threading
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 from flask import Flask
 from redis import Redis
@@ -22,7 +23,6 @@ from app import core, logs, memory, queues
 from app.config import Config
 from app.extensions import db, redis
 from app.models import WorkerNode
-from app.services import runs, uploads, webhooks
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 5.0
@@ -57,16 +57,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _keep(app: Flask, name: str, names: list[str], ended: threading.Event) -> None:
-    """Say that this worker lives, and look after work that others left behind."""
-    started_at = datetime.now(UTC)
+    """Say that this worker lives, and what it is at."""
+    facts = {
+        "name": name,
+        "host": socket.gethostname(),
+        "architecture": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": memory.limit_bytes(),
+        "queues": names,
+        "versions": {"python": platform.python_version()} | {t: version(t) for t in _TOOLS},
+        "started_at": datetime.now(UTC),
+    }
     while True:
         try:
             with app.app_context():
-                _register(name, names, started_at)
-                if queues.is_my_turn("look after", round(_BEAT_S) - 1):
-                    runs.rescue()
-                    uploads.remove_expired()
-                    webhooks.deliver_due()
+                queues.tell_memory(name, memory.held_bytes())
+                _register(facts)
         except Exception:
             # A database or queue that restarts is back at the next beat.
             _log.exception("the worker could not report itself")
@@ -77,24 +83,10 @@ def _keep(app: Flask, name: str, names: list[str], ended: threading.Event) -> No
         db.session.commit()
 
 
-def _register(name: str, names: list[str], started_at: datetime) -> None:
-    job = _job(name)
-    queues.tell_memory(name, memory.held_bytes())
-    facts = {
-        "name": name,
-        "host": socket.gethostname(),
-        "architecture": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_bytes": memory.limit_bytes(),
-        "queues": names,
-        "versions": {"python": platform.python_version()} | {t: version(t) for t in _TOOLS},
-        "job": job,
-        "started_at": started_at,
-        "heartbeat_at": datetime.now(UTC),
-    }
-    statement = insert(WorkerNode).values(facts)
-    later = {key: facts[key] for key in ("job", "heartbeat_at")}
-    db.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=later))
+def _register(facts: dict[str, Any]) -> None:
+    now = {"job": _job(facts["name"]), "heartbeat_at": datetime.now(UTC)}
+    statement = insert(WorkerNode).values(facts | now)
+    db.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=now))
     db.session.commit()
 
 

@@ -9,7 +9,7 @@ import logging
 import smtplib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -20,10 +20,9 @@ from sqlalchemy.dialects.postgresql import insert
 from app.config import Config
 from app.extensions import db
 from app.models import Notice, Role, Site, SiteMember, User
-from app.services import mail, webhooks
+from app.services import mail, tries, webhooks
 
 _log = logging.getLogger(__name__)
-_WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 720))
 _AT_ONCE = 50
 
 
@@ -96,9 +95,7 @@ def _send(notice: Notice, user: User) -> bool:
         mail.send(user.email, notice.subject, notice.text, ())
     except (OSError, smtplib.SMTPException) as error:
         _log.warning("a notice was not taken by the mail server: %s", error)
-        is_over = notice.attempts > len(_WAITS)
-        wait = None if is_over else _WAITS[notice.attempts - 1]
-        notice.next_try_at = None if wait is None else datetime.now(UTC) + wait
+        notice.next_try_at = tries.next_try_at(notice.attempts)
         return False
     notice.next_try_at = None
     return True

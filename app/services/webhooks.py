@@ -11,7 +11,7 @@ import logging
 import socket
 import ssl
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
@@ -25,7 +25,7 @@ from app.config import Config
 from app.errors import InvalidInput, NotFound
 from app.extensions import db
 from app.models import Webhook, WebhookDelivery
-from app.services import audit
+from app.services import audit, tries
 
 _log = logging.getLogger(__name__)
 EVENTS = (
@@ -38,8 +38,6 @@ EVENTS = (
     "period.closed",
 )
 _TIMEOUT_S = 10.0
-# Waits between tries: they span a day and a half, over a weekend's Sunday.
-_WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360, 720, 1080))
 _AT_ONCE = 20
 
 
@@ -158,10 +156,8 @@ def deliver_due() -> int:
         is_taken = delivery.status is not None and 200 <= delivery.status < 300
         if is_taken:
             delivery.delivered_at, delivery.next_try_at = datetime.now(UTC), None
-        elif delivery.attempts > len(_WAITS):
-            delivery.next_try_at = None
         else:
-            delivery.next_try_at = datetime.now(UTC) + _WAITS[delivery.attempts - 1]
+            delivery.next_try_at = tries.next_try_at(delivery.attempts)
         taken += is_taken
     db.session.commit()
     return taken

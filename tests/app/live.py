@@ -102,6 +102,11 @@ def worker(environment, log):
     return Process([sys.executable, "-m", "app.worker"], environment, log, lambda: True)
 
 
+def clock(environment, log):
+    """What rings for chores."""
+    return Process([sys.executable, "-m", "app.clock"], environment, log, lambda: True)
+
+
 @contextmanager
 def running(process):
     """A process that is stopped at the end."""

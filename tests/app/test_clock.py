@@ -47,9 +47,7 @@ def test_one_does_it_and_another_leaves_it(app):
 def test_a_clock_and_a_worker_do_what_follows_a_survey(app, services, people, tmp_path):
     survey = ready_survey(app, people["site"])
     environment = live.environment(*services, app.extensions["cairn_storage"].root, 80)
-    ringing = live.Process(
-        [live.sys.executable, "-m", "app.clock"], environment, tmp_path / "clock", lambda: True
-    )
+    ringing = live.clock(environment, tmp_path / "clock")
     with live.running(ringing), live.running(live.worker(environment, tmp_path / "worker")):
         until = time.monotonic() + 120
         followed = sa.select(Survey.followed_at).where(Survey.id == survey.id)

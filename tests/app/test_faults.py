@@ -96,6 +96,7 @@ def test_another_machine_goes_on_where_a_killed_worker_was(in_store, client_of, 
     shutil.rmtree(machine / "cairn")
     age_heartbeat(run_id)
     with (
+        live.running(live.clock(environment, tmp_path / "clock")),
         live.running(live.worker(environment, tmp_path / "second")),
         live.running(live.worker(environment, tmp_path / "third")),
     ):

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import sys
 import time
 
 import sqlalchemy as sa
@@ -26,9 +25,7 @@ def test_a_flight_in_a_folder_becomes_a_mail_with_piles(app, services, people, t
             "INBOX_URL": f"file://{tmp_path / 'inbox'}",
             "MAIL_URL": server.url,
         }
-        clock = live.Process(
-            [sys.executable, "-m", "app.clock"], environment, tmp_path / "clock", lambda: True
-        )
+        clock = live.clock(environment, tmp_path / "clock")
         with live.running(clock), live.running(live.worker(environment, tmp_path / "worker")):
             lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in flight]
             (inbox / "SHA256SUMS").write_text("".join(lines))

@@ -86,7 +86,10 @@ def test_a_killed_worker_is_noticed_and_the_run_resumes(
     finished = {path.name for path in (workspace(app, survey) / "work").iterdir()}
     assert "features" in finished
     age_heartbeat(run_id)
-    with live.running(live.worker(environment, tmp_path / "second")):
+    with (
+        live.running(live.clock(environment, tmp_path / "clock")),
+        live.running(live.worker(environment, tmp_path / "second")),
+    ):
         wait_for(lambda: state_of(run_id).state == RunState.DONE, 180)
     run = state_of(run_id)
     assert run.attempts == 2
