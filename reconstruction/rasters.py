@@ -308,8 +308,17 @@ class RasterReader:
         values[:, top - row : bottom - row, left - col : right - col] = part
         return values
 
-    def read_overview(self, factor: int) -> tuple[Grid, NDArray[Any]]:
-        """The whole raster with cells ``factor`` times as large, from its overviews.
+    def read_overview(
+        self, factor: int, bounds: tuple[float, float, float, float] | None = None
+    ) -> tuple[Grid, NDArray[Any]]:
+        """The raster with cells ``factor`` times as large, from its overviews.
+
+        Parameters
+        ----------
+        factor : int
+        bounds : tuple of float, optional
+            West, south, east, north of the part that is wanted, default all of it. One cell
+            around it comes along, where there is one.
 
         Returns
         -------
@@ -317,13 +326,37 @@ class RasterReader:
             Its last row and column may reach beyond the raster by a part of a cell.
         values : ndarray, shape (bands, rows, cols)
         """
-        full = self.grid
-        rows, cols = math.ceil(full.rows / factor), math.ceil(full.cols / factor)
+        full, cell_m = self.grid, self.grid.cell_size_m * factor
+        west, south, east, north = bounds or full.bounds
+        left, right = _around((west - full.west) / cell_m, (east - full.west) / cell_m)
+        top, bottom = _around((full.north - north) / cell_m, (full.north - south) / cell_m)
+        left, right = _within(left, right, math.ceil(full.cols / factor))
+        top, bottom = _within(top, bottom, math.ceil(full.rows / factor))
+        window = Window(
+            left * factor,
+            top * factor,
+            min(right * factor, full.cols) - left * factor,
+            min(bottom * factor, full.rows) - top * factor,
+        )
+        shape = (bottom - top, right - left)
         with self._lock:
             values = self._dataset.read(
-                out_shape=(self._dataset.count, rows, cols),
+                window=window,
+                out_shape=(self._dataset.count, *shape),
                 resampling=Resampling.nearest,
             )
         if values.dtype.kind == "f" and self._dataset.nodata is not None:
             values[values == self._dataset.nodata] = np.nan
-        return Grid(full.epsg, full.west, full.north, full.cell_size_m * factor, rows, cols), values
+        corner = full.west + left * cell_m, full.north - top * cell_m
+        return Grid(full.epsg, *corner, cell_m, *shape), values
+
+
+def _around(low: float, high: float) -> tuple[int, int]:
+    """First cell, and the one after the last, of a span of cells with one more on both sides."""
+    return math.floor(low) - 1, math.ceil(high) + 1
+
+
+def _within(first: int, end: int, count: int) -> tuple[int, int]:
+    """The same within so many cells; at least one."""
+    first = min(max(first, 0), count - 1)
+    return first, max(min(end, count), first + 1)
