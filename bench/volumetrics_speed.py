@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from volumetrics.base_surface import Plane
 from volumetrics.budget import Accuracy
+from volumetrics.cutter import cutter
 from volumetrics.extreme_base import Extreme
 from volumetrics.flexible_base import Smooth, Triangulated
 from volumetrics.grid import Grid
@@ -130,7 +131,7 @@ def many_piles(count: int) -> None:
                 raster.write(tile, 1, window=window)
         survey = open_survey(path)
         before = _peak_mb()
-        site, spent = _timed(lambda: measure_site(survey, toes, Plane(), 0.1))
+        site, spent = _timed(lambda: measure_site(cutter(survey, toes, 0.1), toes, Plane()))
         grown = _peak_mb() - before
         _, masked = _timed(
             lambda: [mask_and_sum(survey.window(one.polygon.bounds, 0.5), one) for one in toes]

@@ -13,11 +13,11 @@ from scipy import ndimage
 from volumetrics.alignment import Alignment, align
 from volumetrics.budget import Accuracy
 from volumetrics.change import Change, measure_change
+from volumetrics.cutter import cutter
 from volumetrics.errors import InputError, VolumetricsError
 from volumetrics.grid import Grid, area_fraction
 from volumetrics.identity import Kind, carry
 from volumetrics.noise import DsmNoise
-from volumetrics.site import cutter
 from volumetrics.survey import Survey
 from volumetrics.terrain import Mask
 from volumetrics.toe import Toe

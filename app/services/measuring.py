@@ -70,6 +70,7 @@ def measure(
     NotFound
         When the survey, or the survey that is its base, has no surface.
     """
+    from volumetrics.cutter import cutter
     from volumetrics.errors import VolumetricsError
     from volumetrics.io import pile_document
     from volumetrics.site import measure_site
@@ -77,7 +78,7 @@ def measure(
     found = surface(survey_id)
     try:
         toe = toe_of(name, outline, material)
-        site = measure_site(found, [toe], _method(base), TOE_SIGMA_M)
+        site = measure_site(cutter(found, [toe], TOE_SIGMA_M), [toe], _method(base))
     except VolumetricsError as error:
         raise InvalidInput(str(error), field="toe") from error
     if site.refused:

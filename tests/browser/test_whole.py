@@ -11,6 +11,7 @@ import rasterio
 from app.services.measuring import TOE_SIGMA_M
 from tests.browser.conftest import check_access, shoot
 from volumetrics.base_surface import Plane
+from volumetrics.cutter import cutter
 from volumetrics.polygons import read_toes
 from volumetrics.site import measure_site
 from volumetrics.survey import open_survey
@@ -40,7 +41,9 @@ def true_volume_m3(flight):
     plane; no photo shows it.
     """
     truth = open_survey(flight / "truth" / "dsm.tif")
-    return measure_site(truth, [true_toe(flight)], Plane(), TOE_SIGMA_M).volumes[0].net_m3
+    toes = [true_toe(flight)]
+    cut = cutter(truth, toes, TOE_SIGMA_M)
+    return measure_site(cut, toes, Plane()).volumes[0].net_m3
 
 
 def upload(page, flight):

@@ -22,12 +22,14 @@ import sys
 from pathlib import Path
 import shapely
 from volumetrics.base_surface import Plane
+from volumetrics.cutter import cutter
 from volumetrics.site import measure_site
 from volumetrics.survey import open_survey
 from volumetrics.toe import Toe
 
 toe = Toe("pile", shapely.from_wkt(sys.argv[2]))
-site = measure_site(open_survey(Path(sys.argv[1])), [toe], Plane(), 0.1)
+cut = cutter(open_survey(Path(sys.argv[1])), [toe], 0.1)
+site = measure_site(cut, [toe], Plane())
 print(site.volumes[0].net_m3)
 """
 

@@ -14,6 +14,7 @@ import pyproj
 from volumetrics import __version__
 from volumetrics.base_surface import BaseMethod, Plane
 from volumetrics.commands.refusals import print_refused
+from volumetrics.cutter import cutter
 from volumetrics.design import SUFFIXES, read_design
 from volumetrics.errors import InputError, VolumetricsError
 from volumetrics.extreme_base import Extreme
@@ -24,7 +25,7 @@ from volumetrics.io import write_csv, write_json
 from volumetrics.level_base import Average, Fixed
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.polygons import read_exclusions, read_toes
-from volumetrics.site import Site, cutter, measure_site
+from volumetrics.site import Site, measure_site
 from volumetrics.surface_base import DesignBase, SurfaceBase
 from volumetrics.survey import Survey, open_survey
 from volumetrics.volume import MIN_COVERAGE
@@ -224,9 +225,8 @@ def main(arguments: Sequence[str]) -> int:
             )
         toes, unusable = read_toes(options.piles, survey)
         excluded = read_exclusions(options.exclude, survey) if options.exclude else []
-        site = measure_site(
-            survey, toes, method, options.toe_sigma, options.min_coverage, excluded=excluded
-        )
+        cut = cutter(survey, toes, options.toe_sigma, options.min_coverage, excluded)
+        site = measure_site(cut, toes, method)
     except VolumetricsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -237,7 +237,6 @@ def main(arguments: Sequence[str]) -> int:
     about = _about(survey, options)
     write_json(site, out / "volumes.json", about)
     if kinds:
-        cut = cutter(survey, toes, options.toe_sigma, options.min_coverage, excluded)
         write_files(kinds, out, reliefs(cut, toes, method, site.volumes), survey, about)
     _print_table(site)
     return 1 if site.refused else 0

@@ -11,10 +11,10 @@ import numpy as np
 import shapely
 
 from volumetrics.base_surface import BaseMethod, BaseSurface
+from volumetrics.cutter import Cutter
 from volumetrics.errors import InputError
 from volumetrics.footprint import Footprint
 from volumetrics.grid import Array, Grid
-from volumetrics.site import Cutter
 from volumetrics.toe import Toe
 from volumetrics.volume import Volume
 

@@ -3,10 +3,11 @@ import pytest
 import shapely
 
 from volumetrics.base_surface import Plane
+from volumetrics.cutter import cutter
 from volumetrics.files.relief import reliefs
 from volumetrics.files.section import sections
 from volumetrics.polygons import read_toes
-from volumetrics.site import cutter, measure_site
+from volumetrics.site import measure_site
 from volumetrics.survey import open_survey
 
 
@@ -15,8 +16,8 @@ def relief(survey_folder, write_piles, toe_ring):
     survey = open_survey(survey_folder)
     geometry = {"type": "Polygon", "coordinates": [toe_ring]}
     toes, _ = read_toes(write_piles([({"name": "Sand"}, geometry)]), survey)
-    site = measure_site(survey, toes, Plane(), 0.1)
-    (found,) = reliefs(cutter(survey, toes, 0.1), toes, Plane(), site.volumes)
+    cut = cutter(survey, toes, 0.1)
+    (found,) = reliefs(cut, toes, Plane(), measure_site(cut, toes, Plane()).volumes)
     return survey, found
 
 
