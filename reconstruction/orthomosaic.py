@@ -21,18 +21,12 @@ from reconstruction.errors import OptionError, StageError
 from reconstruction.exposure import Exposures, balance
 from reconstruction.photo_sampling import accumulate
 from reconstruction.photo_views import PhotoViews
+from reconstruction.projection import Window, local_affine, view_matrix
 from reconstruction.rasters import Grid, RasterReader, RasterWriter, rgba_cog
 from reconstruction.seams import HALO, Choice, choose
 from reconstruction.stage import Run, Stage
-from reconstruction.visibility import (
-    Float32,
-    Surface,
-    Visibility,
-    Window,
-    local_affine,
-    resample,
-    view_matrix,
-)
+from reconstruction.surface import Float32, Surface, resample
+from reconstruction.visibility import Visibility
 
 NAME = "orthomosaic"
 _TILE_PX = 1024

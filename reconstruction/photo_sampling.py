@@ -7,7 +7,8 @@ import math
 import numba
 import numpy as np
 
-from reconstruction.visibility import hidden, project
+from reconstruction.projection import project
+from reconstruction.visibility import hidden
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

@@ -19,17 +19,10 @@ from numpy.typing import NDArray
 
 from reconstruction.exposure import THUMBNAIL
 from reconstruction.photo_views import PhotoViews
+from reconstruction.projection import Array, Window, local_affine, project, view_matrix
 from reconstruction.rasters import Grid
-from reconstruction.visibility import (
-    Array,
-    Float32,
-    Window,
-    fill_holes,
-    hidden,
-    local_affine,
-    project,
-    view_matrix,
-)
+from reconstruction.surface import Float32, fill_holes
+from reconstruction.visibility import hidden
 
 # Cells of context that a choice depends on: the neighbourhoods of costs and of weights together.
 HALO = 12

@@ -13,9 +13,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from reconstruction.charts import Atlas
+from reconstruction.projection import project, view_matrix
 from reconstruction.texels import continued, places_of
 from reconstruction.texture_views import Views
-from reconstruction.visibility import hidden, project, view_matrix
+from reconstruction.visibility import hidden
 
 Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]

@@ -14,10 +14,11 @@ from reconstruction.errors import OptionError, StageError
 from reconstruction.exposure import Exposures
 from reconstruction.rasters import RasterReader
 from reconstruction.stage import Run, Stage
+from reconstruction.surface import Surface
 from reconstruction.texture import bake
 from reconstruction.texture_views import Views
 from reconstruction.tile_tree import EMPTY_HINT, NAME, Ground, Model3D, load, write
-from reconstruction.visibility import Surface, Visibility
+from reconstruction.visibility import Visibility
 
 _BUFFER_SCALE = 0.25
 # Holes up to this far from measured ground hide what is behind them, as if closed.

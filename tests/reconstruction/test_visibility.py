@@ -7,15 +7,8 @@ from reconstruction.block import Block, TiePoints
 from reconstruction.camera import Camera, Shot
 from reconstruction.frame import LocalFrame
 from reconstruction.rasters import Grid
-from reconstruction.visibility import (
-    Surface,
-    Visibility,
-    Window,
-    fill_holes,
-    lens,
-    local_affine,
-    view_matrix,
-)
+from reconstruction.surface import Surface
+from reconstruction.visibility import Visibility
 
 FRAME = LocalFrame(32632, 47.5, 9.3, 400.0)
 DOWN = np.diag([1.0, -1.0, -1.0])
@@ -80,61 +73,8 @@ def test_a_point_outside_the_photo_is_not_seen():
     assert np.isnan(scene.pixels(0, scene.buffer(0), points)).all()
 
 
-def test_a_folding_lens_shows_no_point_twice():
-    folding = Camera("c", 800, 600, 720.0, 399.5, 299.5, k1=-0.3)
-    limit = np.sqrt(lens(folding)[8])
-    inside = folding.project(np.array([[limit, 0.0, 1.0]]))[0, 0]
-    assert limit < np.sqrt(1 / 0.9)
-    assert inside > np.hypot(400, 300) + 399.5
-
-
 def test_footprint_holds_the_image_on_the_lowest_ground():
     scene = wall_scene()
     west, south, east, north = scene.footprints[0] - np.tile(FRAME.map_origin[:2], 2)
     assert (west, east) == pytest.approx((-40 * 405 / 700, 40 * 395 / 700), rel=0.06)
     assert (south, north) == pytest.approx((-40 * 305 / 700, 40 * 295 / 700), rel=0.06)
-
-
-@pytest.mark.parametrize("elevation_m", [380.0, 430.0])
-def test_the_affine_of_a_window_agrees_with_the_frame(elevation_m):
-    grid = Grid.covering(32632, (*(FRAME.map_origin[:2] + 300), *(FRAME.map_origin[:2] + 400)), 0.1)
-    window = Window(100, 200, 512, 512)
-    affine = local_affine(FRAME, grid, window, 400.0)
-    cells = np.random.default_rng(2).uniform(0, 511, (100, 2))
-    terms = np.column_stack((cells, np.full(100, elevation_m), np.ones(100)))
-    place = np.column_stack(
-        (
-            grid.west + (window.col + cells[:, 0] + 0.5) * 0.1,
-            grid.north - (window.row + cells[:, 1] + 0.5) * 0.1,
-            np.full(100, elevation_m),
-        )
-    )
-    np.testing.assert_allclose(terms @ affine.T, FRAME.from_map(place), atol=5e-4)
-
-
-def test_the_matrix_of_a_shot_is_its_rotation_and_centre():
-    shot = wall_scene().block.shots[0]
-    points = np.random.default_rng(3).normal(size=(5, 3))
-    matrix = view_matrix(shot)
-    np.testing.assert_allclose(
-        np.column_stack((points, np.ones(5))) @ matrix.T, shot.to_camera(points)
-    )
-
-
-def test_holes_are_filled_smoothly_and_only_near_known_ground():
-    row, col = np.mgrid[0:200, 0:300].astype(np.float32)
-    slope = 100.0 + 0.02 * col + 0.01 * row
-    holed = slope.copy()
-    holed[50:70, 80:110] = np.nan
-    holed[:, 200:] = np.nan
-    filled = fill_holes(holed, 20.0)
-    known = np.isfinite(holed)
-    np.testing.assert_array_equal(filled[known], holed[known])
-    small = np.s_[50:70, 80:110]
-    assert np.abs(filled[small] - slope[small]).max() < 0.12
-    assert np.isfinite(filled[:, 200:215]).all()
-    assert np.isnan(filled[:, 225:]).all()
-
-
-def test_a_surface_without_any_known_cell_stays_unknown():
-    assert np.isnan(fill_holes(np.full((5, 5), np.nan, np.float32), 10.0)).all()
