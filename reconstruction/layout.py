@@ -62,6 +62,21 @@ class Layout:
     wild: Mask
 
     @cached_property
+    def scaled(self) -> NDArray[np.intp]:
+        """Indices of the placed photos whose ground size is known."""
+        return np.flatnonzero(self.placed & np.isfinite(self.gsd_m))
+
+    @cached_property
+    def median_gsd_m(self) -> float | None:
+        """None where no height is known."""
+        return _known_median(self.gsd_m)
+
+    @cached_property
+    def median_height_m(self) -> float | None:
+        """None where no height is known."""
+        return _known_median(self.height_m)
+
+    @cached_property
     def spread_m(self) -> float:
         """Diagonal of the area that the placed photos were taken over."""
         if not self.placed.any():
@@ -129,6 +144,11 @@ def lay_out(photos: tuple[Photo, ...]) -> Layout:
         placed=np.isfinite(xy[:, 0]) & ~wild,
         wild=wild,
     )
+
+
+def _known_median(values: Array) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else None
 
 
 def _or_nan(value: float | None) -> float:

@@ -6,6 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+# Fewer make no reconstruction, and calibrate no camera.
+LEAST_PHOTOS = 3
+
 
 @dataclass(frozen=True)
 class Position:
@@ -85,3 +91,9 @@ class Photo:
         """The inverse of `to_json`."""
         position = Position(**values["position"]) if values["position"] else None
         return cls(**{**values, "path": Path(values["path"]), "position": position})
+
+
+def names_of(photos: tuple[Photo, ...], chosen: NDArray[Any]) -> tuple[str, ...]:
+    """Names of the photos at indices, or where a mask is set."""
+    indices = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
+    return tuple(photos[index].name for index in indices)
