@@ -110,7 +110,7 @@ def _measure_one(cut: Cutter, toe: Toe, method: BaseMethod, compares_methods: bo
     accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, cut.toe_sigma_m)
     volume = measure_footprint(pile, toe, method, accuracy)
     nets = net_by_method(pile, noise) if compares_methods else {}
-    warnings = survey.notes + volume.warnings + _doubts(volume, spread_m3(nets))
+    warnings = survey.notes + volume.warnings + _doubts(volume, nets)
     volume = replace(volume, method_nets_m3=nets, warnings=warnings)
     excluded = cut.excluded_from(toe)
     return volume if excluded.is_empty else _beside_excluded(volume, excluded, cut, toe, method)
@@ -126,13 +126,13 @@ def _beside_excluded(
     return replace(volume, excluded_area_m2=excluded.area, net_with_excluded_m3=net_m3)
 
 
-def _doubts(volume: Volume, method_spread_m3: float) -> tuple[str, ...]:
+def _doubts(volume: Volume, nets: Mapping[str, float]) -> tuple[str, ...]:
     """What a reader of the interval must know beside it."""
-    doubts = []
+    doubts, method_spread_m3 = [], spread_m3(nets)
     if max(method_spread_m3, volume.ground_u95_m3) > volume.net_u95_m3:
+        compared = f"the base methods differ by {method_spread_m3:.1f} m³, and " if nets else ""
         doubts.append(
-            f"the ground below matters more than the ±: the base methods differ by "
-            f"{method_spread_m3:.1f} m³, and what the pile hides may hold "
+            f"the ground below matters more than the ±: {compared}what the pile hides may hold "
             f"±{volume.ground_u95_m3:.1f} m³ against the base {volume.base!r}, for which "
             f"±{volume.net_u95_m3:.1f} m³ holds"
         )

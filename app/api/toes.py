@@ -66,11 +66,16 @@ class BaseShape(Shape):
 
 
 class VolumeQuestion(Shape):
-    """A toe that is being drawn."""
+    """A toe that is being drawn.
+
+    Without `compares_bases` the answer comes sooner, and its warnings do not tell where other bases
+    would find another volume; the volume itself is the same.
+    """
 
     toe: ToeShape
     base: BaseShape = BaseShape()
     material_id: UUID | None = None
+    compares_bases: bool = True
 
 
 class BasePlane(Shape):
@@ -179,7 +184,12 @@ def volume(survey_id: UUID, body: VolumeQuestion) -> VolumeShape:
     survey = surveys.get(survey_id)
     material = toes.material_value(body.material_id, survey)
     base = toe_service.checked_base(survey, body.base.base())
-    return _volume(measuring.measure(survey_id, "pile", body.toe.outline(), base, material))
+    outline = body.toe.outline()
+    return _volume(
+        measuring.measure(
+            survey_id, "pile", outline, base, material, compares_bases=body.compares_bases
+        )
+    )
 
 
 @blueprint.post("/surveys/<uuid:survey_id>/snap")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,11 +17,15 @@ from app.outline import MAX_VERTICES, Base, Outline
 
 if TYPE_CHECKING:
     from volumetrics.base_surface import BaseMethod
+    from volumetrics.cutter import Cutter
     from volumetrics.survey import Survey as Surface
     from volumetrics.toe import Toe
 
 # 1 sigma of a line that somebody drew on the model or on the orthomosaic.
 TOE_SIGMA_M = 0.1
+# The noise of a surface is learnt around a toe: around all places of its box alike on so wide a
+# lattice, so that a dragged toe is measured as it will be when it is saved.
+_AROUND_M = 10.0
 _LEVEL = ("lowest", "highest", "average", "fixed")
 
 
@@ -48,10 +53,7 @@ def surface(survey_id: UUID) -> Surface:
     NotFound
         When the survey has none yet.
     """
-    path = current_app.extensions["cairn_storage"].on_disk(survey_id) / "dsm.tif"
-    if not path.is_file():
-        raise NotFound("The survey has no surface yet.", "Wait until its processing is done.")
-    return _open(path.parent, path.stat().st_mtime_ns)
+    return _open(*_version(survey_id))
 
 
 def measure(
@@ -60,8 +62,21 @@ def measure(
     outline: Outline,
     base: Base,
     material: MaterialValue | None = None,
+    *,
+    compares_bases: bool = True,
 ) -> Measured:
     """Measure a pile; nothing is saved.
+
+    Parameters
+    ----------
+    survey_id : UUID
+    name : str
+    outline : Outline
+    base : Base
+    material : MaterialValue, optional
+    compares_bases : bool
+        Whether to tell, and to warn of, what the other bases find. A toe that is being dragged does
+        without: that takes longer, and the volume and its ± are the same.
 
     Raises
     ------
@@ -70,15 +85,15 @@ def measure(
     NotFound
         When the survey, or the survey that is its base, has no surface.
     """
-    from volumetrics.cutter import cutter
     from volumetrics.errors import VolumetricsError
     from volumetrics.io import pile_document
     from volumetrics.site import measure_site
 
-    found = surface(survey_id)
+    folder, changed_ns = _version(survey_id)
     try:
         toe = toe_of(name, outline, material)
-        site = measure_site(cutter(found, [toe], TOE_SIGMA_M), [toe], _method(base))
+        cut = _cutter(folder, changed_ns, _around(toe.polygon.bounds))
+        site = measure_site(cut, [toe], _method(base), compares_methods=compares_bases)
     except VolumetricsError as error:
         raise InvalidInput(str(error), field="toe") from error
     if site.refused:
@@ -136,11 +151,38 @@ def software() -> str:
     return f"volumetrics {__version__}"
 
 
+def _version(survey_id: UUID) -> tuple[Path, int]:
+    """Folder of a survey's surface, and when that was written."""
+    path = current_app.extensions["cairn_storage"].on_disk(survey_id) / "dsm.tif"
+    if not path.is_file():
+        raise NotFound("The survey has no surface yet.", "Wait until its processing is done.")
+    return path.parent, path.stat().st_mtime_ns
+
+
 @lru_cache(maxsize=64)
 def _open(folder: Path, _changed_ns: int) -> Surface:
     from volumetrics.survey import open_survey
 
     return open_survey(folder)
+
+
+def _around(bounds_m: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Bounds widened to the lattice on which the noise is learnt."""
+    west, south, east, north = (bound_m / _AROUND_M for bound_m in bounds_m)
+    lattice = (math.floor(west), math.floor(south), math.ceil(east), math.ceil(north))
+    return tuple(_AROUND_M * line for line in lattice)  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=256)
+def _cutter(folder: Path, changed_ns: int, around_m: tuple[float, float, float, float]) -> Cutter:
+    """What cuts piles within these bounds out of a surface; to learn its noise takes a while."""
+    import shapely
+
+    from volumetrics.cutter import cutter
+    from volumetrics.toe import Toe
+
+    around = Toe("around", shapely.box(*around_m))
+    return cutter(_open(folder, changed_ns), [around], TOE_SIGMA_M)
 
 
 def _method(base: Base) -> BaseMethod:

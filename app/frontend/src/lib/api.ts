@@ -73,6 +73,13 @@ export interface Tonnes {
   dry_u95_t: number;
 }
 
+export interface VolumeQuestion {
+  toe: Toe;
+  base: Base;
+  material_id: string | null;
+  compares_bases: boolean;
+}
+
 export interface Volume {
   area_m2: number;
   fill_m3: number;
@@ -212,8 +219,8 @@ export class Api {
     return this.list(`/sites/${site}/surveys`);
   }
 
-  volume(survey: string, toe: Toe, base: Base, material: string | null, signal: AbortSignal): Promise<Volume> {
-    return this.write("POST", `/surveys/${survey}/volume`, { toe, base, material_id: material }, {}, signal);
+  volume(survey: string, question: VolumeQuestion, signal: AbortSignal): Promise<Volume> {
+    return this.write("POST", `/surveys/${survey}/volume`, question, {}, signal);
   }
 
   snap(survey: string, toe: Toe): Promise<{ toe: Toe; confidence: number; reasons: string[] }> {

@@ -1,6 +1,8 @@
 /** A pile while it is drawn: its toe, its name and base, and what the server says of its volume. */
 
-import { type Api, type Base, type Material, type SavedToe, type Survey, type Toe, type ToeDraft, type Volume, wordsOf } from "../lib/api";
+import {
+  type Api, type Material, type SavedToe, type Survey, type Toe, type ToeDraft, type Volume, type VolumeQuestion, wordsOf,
+} from "../lib/api";
 import type { Frame } from "../lib/frame";
 import { Latest } from "../lib/latest";
 import * as rings from "../lib/ring";
@@ -27,7 +29,7 @@ export class Editor {
   private shape: Shape = { ring: rings.EMPTY, isClosed: false };
   private volume: Volume | null = null;
   private readonly layer: BaseLayer;
-  private readonly live: Latest<{ toe: Toe; base: Base; material: string | null }, Volume>;
+  private readonly live: Latest<VolumeQuestion, Volume>;
 
   constructor(
     scene: Scene,
@@ -60,7 +62,7 @@ export class Editor {
       looks: () => this.paint(),
     });
     this.live = new Latest(
-      (question, signal) => api.volume(survey.id, question.toe, question.base, question.material, signal),
+      (question, signal) => api.volume(survey.id, question, signal),
       (volume, _, elapsed_ms) => this.onVolume(volume, elapsed_ms),
       (error) => this.onRefusal(error),
     );
@@ -119,11 +121,12 @@ export class Editor {
     this.form.showSteps(this.tool.canUndo, this.tool.canRedo);
     this.form.showShape(shape.ring.vertices.length, shape.isClosed, shape.ring.walls.length);
     if (!isMoving) this.form.showWalls(this.tool.marksWalls);
-    if (this.draft && shape.isClosed) this.measure();
+    if (this.draft && shape.isClosed) this.measure(isMoving);
     else this.clearVolume();
   }
 
-  private measure(): void {
+  /** While a vertex moves the answer comes sooner, without a warning of what other bases find. */
+  private measure(isMoving = false): void {
     const toe = this.toe();
     if (!toe) return;
     const crossed = rings.crossing(this.shape.ring.vertices);
@@ -137,7 +140,7 @@ export class Editor {
     }
     const { base, material_id } = this.form.values();
     this.form.showBusy();
-    this.live.request({ toe, base, material: material_id });
+    this.live.request({ toe, base, material_id, compares_bases: !isMoving });
   }
 
   private onVolume(volume: Volume, elapsed_ms: number): void {

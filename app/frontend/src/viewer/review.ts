@@ -118,7 +118,9 @@ export class Review {
   private volumeOf(item: Item, signal: AbortSignal): Promise<Volume | null> | Volume | null {
     if (item.kind === "carried") return item.saved.volume;
     if (item.kind === "gone") return null;
-    return this.api.volume(this.survey.id, item.toe, item.was?.base ?? { method: "plane" }, item.proposal.material_id, signal);
+    const { toe, proposal, was } = item;
+    const question = { toe, base: was?.base ?? { method: "plane" as const }, material_id: proposal.material_id, compares_bases: false };
+    return this.api.volume(this.survey.id, question, signal);
   }
 
   private comparison(now: Volume | null, was: Volume | null): HTMLElement[] {
