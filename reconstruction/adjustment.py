@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from reconstruction import normal_equations as normal
 from reconstruction.block import TiePoints
@@ -35,6 +36,8 @@ _OUTLIER = 4.0  # sigmas beyond which a tie point's observation is removed
 _LEAST_SIGMA_PX = 0.1  # no lens model is nearer to a lens, however well patches match
 _MAX_ITERATIONS = 30
 _CONVERGED = 1e-6  # relative decrease of the cost
+# Photos up to which the threads of BLAS wait for each other longer than they work.
+_FEW_SHOTS = 250
 _CELLS = 4  # a side, into which a photo is divided to see whether its residuals go together
 
 
@@ -146,8 +149,10 @@ def adjust(
     network = build_network(
         cameras, shots, tie_points, positions, control, level_sigma_rad, focal_priors
     )
+    threads = 1 if len(shots) <= _FEW_SHOTS else None
     try:
-        return _result(_converged(network), cameras, shots, tie_points)
+        with threadpool_limits(threads, user_api="blas"):
+            return _result(_converged(network), cameras, shots, tie_points)
     except np.linalg.LinAlgError as error:
         raise torn_apart(len(shots)) from error
 
