@@ -20,6 +20,9 @@ Array = NDArray[np.float64]
 _PARTS = (1 / 12, 1 / 5)
 _PLACES = 8
 _LEAST_POINTS = 8
+_U95 = 1.96  # half of a 95 % interval, in sigmas
+# Volumes that scale leaves less certain than this share are told of.
+_LOOSE = 0.02
 
 
 def network_accuracy(
@@ -70,6 +73,38 @@ def network_accuracy(
         "vertical_sigma_m": adjusted.functional_sigma(_mean_height(block)),
         "block_deformation": _deformation(adjusted, block),
     }
+
+
+def loosely_known(accuracy: Mapping[str, Any], has_scale: bool) -> tuple[str, ...]:
+    """A note where scale makes volumes uncertain, with its cause and what would help.
+
+    Parameters
+    ----------
+    accuracy : mapping
+        Of `network_accuracy`.
+    has_scale : bool
+        Whether positions or control are good to centimetres: then only the lens can be unknown.
+    """
+    volume_u95 = _U95 * 3.0 * accuracy["scale_sigma"]
+    if volume_u95 <= _LOOSE:
+        return ()
+    if has_scale:
+        lens = max(accuracy["cameras"].values(), key=lambda c: c["focal_px_sigma"] / c["focal_px"])
+        cause = (
+            "the photos hardly tell the lens (focal length"
+            f" {lens['focal_px']:.0f} ± {_U95 * lens['focal_px_sigma']:.0f} px)"
+        )
+        remedy = (
+            "Fly several strips side by side, and some photos with the camera tilted by 30°; or add"
+            " ground control points (--gcp), five or more."
+        )
+    else:
+        cause = f"distances are known to ± {_U95 * accuracy['horizontal_scale_sigma']:.1%} only"
+        remedy = "RTK or five ground control points around the site (--gcp) make them accurate."
+    return (
+        f"Volumes are uncertain by ± {volume_u95:.0%} and elevations by"
+        f" ± {_U95 * accuracy['vertical_sigma_m']:.1f} m, because {cause}. {remedy}",
+    )
 
 
 def _images(adjusted: Adjusted, block: Block, photos: Mapping[str, Photo]) -> list[dict[str, Any]]:

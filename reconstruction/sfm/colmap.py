@@ -140,13 +140,7 @@ def _with_focal(model: SparseModel, known: dict[str, float], jobs: int) -> Spars
     else:
         fixed = refine(model, "RADIAL", focal=False, jobs=jobs)
         told = _median_error(free) < _CLEAR_GAIN * _median_error(fixed)
-    if told:
-        return free
-    names = ", ".join(
-        f"{name} ({camera.focal_px:.0f} px)" for name, camera in model.cameras.items()
-    )
-    note = f"These photos alone do not tell the focal length, so it stays as given: {names}."
-    return replace(model, notes=(*model.notes, note))
+    return free if told else model
 
 
 def _median_error(model: SparseModel) -> float:

@@ -1,5 +1,6 @@
 """Georeferencing puts planted flights back in place, level and to scale, or says why not."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -230,3 +231,21 @@ def test_a_flight_that_nothing_holds_together_is_refused(truth):
     )
     with pytest.raises(InputError, match="do not hold the 20 photos together"):
         run(free(replace(model, tie_points=ties)), photos_of(model, "rtk"))
+
+
+@pytest.mark.parametrize(
+    ("receiver", "said"),
+    [("rtk", "hardly tell the lens.*strips"), ("consumer", "distances.*RTK or five")],
+)
+def test_a_single_strip_is_told_to_be_uncertain(truth, receiver, said):
+    model, points = truth
+    shots = list(model.shots[5:8])
+    ties = observe(np.random.default_rng(3), points, shots)
+    strip = replace(model, shots=tuple(shots), tie_points=ties)
+    result = run(free(strip), photos_of(strip, receiver, gimbal=True))
+    (note,) = [note for note in result.notes if "uncertain" in note]
+    assert re.search(said, note)
+    # What it says of volumes holds what came of the scale.
+    planted = np.linalg.norm(model.shots[5].centre - model.shots[7].centre)
+    found = np.linalg.norm(result.block.shots[0].centre - result.block.shots[2].centre)
+    assert abs(found / planted - 1.0) < 3.0 * result.accuracy["horizontal_scale_sigma"]
