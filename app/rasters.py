@@ -101,20 +101,37 @@ def height_tile(
     elevation, step_m = _elevation(product, bounds)
     if elevation is None:
         return None
+    return _webp(_inner(coloured_relief(elevation, step_m, span_m)))
+
+
+def coloured_relief(
+    elevation: NDArray[np.float64], step_m: float, span_m: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """A surface lit from the north-west and coloured by elevation between two limits.
+
+    Returns
+    -------
+    ndarray, shape (rows, cols, 4)
+        Red, green, blue, alpha; nothing is seen in holes.
+    """
     low, high = span_m
-    lit = 0.45 + 0.55 * np.nan_to_num(_inner(_shade(elevation, step_m)))
-    elevation = _inner(elevation)
+    lit = 0.45 + 0.55 * np.nan_to_num(_shade(elevation, step_m))
     share = np.clip((elevation - low) / max(high - low, 1e-6), 0.0, 1.0) * (len(_RAMP) - 1)
     steps = np.arange(len(_RAMP))
     bands = [np.interp(np.nan_to_num(share), steps, _RAMP[:, band]) * lit for band in range(3)]
     seen = 255.0 * np.isfinite(elevation)
-    return _webp(np.dstack([*bands, seen]).astype(np.uint8))
+    return np.dstack([*bands, seen]).astype(np.uint8)
 
 
 @lru_cache(maxsize=64)
 def elevation_span(product: Product) -> tuple[float, float]:
     """Elevations that all but 2 % of a surface lie between."""
-    with rasterio.open(product.path) as raster:
+    return span_of(product.path)
+
+
+def span_of(path: str | Path) -> tuple[float, float]:
+    """The same of a file."""
+    with rasterio.open(path) as raster:
         scale = max(raster.width, raster.height) / 512
         shape = (max(1, int(raster.height / scale)), max(1, int(raster.width / scale)))
         values = raster.read(1, out_shape=shape, masked=True).compressed()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from app.amount import NORMAL_95, Amount
 from app.errors import NotFound
 from app.models import Survey, Toe
 from app.outline import Outline
@@ -41,6 +42,33 @@ def align(survey: Survey) -> dict[str, Any]:
         return known | {"problem": str(error)}
     found = change.alignment
     return known | found.summary() | {"vertical_sigma_m": found.offset_sigma_m(found.centre_m)}
+
+
+def offsets(found: dict[str, Any]) -> list[tuple[str, Amount]]:
+    """How far a survey lies from the one before, in metres by direction, each with its ±.
+
+    Directions that nothing is known of are left out: ground that is level tells no shift.
+    """
+    directions = (("vertical", "in height"), ("east", "to the east"), ("north", "to the north"))
+    known = [
+        (words, found.get(f"{name}_m"), found.get(f"{name}_sigma_m")) for name, words in directions
+    ]
+    return [
+        (words, Amount(offset_m, NORMAL_95 * sigma_m))
+        for words, offset_m, sigma_m in known
+        if offset_m is not None and sigma_m is not None
+    ]
+
+
+def statement(found: dict[str, Any]) -> str:
+    """The same in a sentence; empty where there is no survey before."""
+    if "problem" in found:
+        return f"It could not be aligned to the survey before: {found['problem']}"
+    told = ", ".join(
+        f"{round(offset_m.value, 3) + 0.0:+.3f} m ± {offset_m.u95:.3f} m {words}"
+        for words, offset_m in offsets(found)
+    )
+    return f"Over unchanged ground it lies {told} of the survey before." if told else ""
 
 
 def moved(outline: Outline, survey: Survey) -> Outline:

@@ -16,6 +16,7 @@ from app.amount import Amount
 from app.models import Site, Toe
 from app.queries import toes
 from app.queries.inventory import Inventory, Line
+from app.services import aligning
 from app.units import Units
 
 _BOM = "\ufeff"
@@ -105,6 +106,7 @@ def facts(site: Site, found: Inventory) -> list[tuple[str, str]]:
         ("Ground sample distance", f"{100 * known['gsd_m']:.1f} cm" if "gsd_m" in known else "–"),
         ("Coordinate reference system", f"EPSG:{known.get('epsg') or site.epsg}"),
         ("Heights", str(known.get("vertical_datum") or "not stated")),
+        ("Survey before", "–" if survey is None else aligning.statement(survey.alignment) or "–"),
         ("Software", software),
         ("±", "half-width of the 95 % interval"),
     ]

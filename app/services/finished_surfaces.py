@@ -1,9 +1,15 @@
-"""Surfaces that others finished: a GeoTIFF, or a point cloud of lidar, made a survey folder."""
+"""Surfaces that others finished: a GeoTIFF, or a point cloud of lidar, made a survey folder.
+
+With the picture of the ground that came along, or the colours of the points, or its relief, the
+surface becomes a 3D model like any other.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -21,13 +27,17 @@ from app.errors import InvalidInput
 from app.extensions import db
 from app.models import Site, Survey
 from app.queries import photos
+from app.services import ground_pictures
 
 if TYPE_CHECKING:
+    from app.services.point_clouds import PointCloud
     from reconstruction.rasters import Grid
 
 CLOUDS = (".las", ".laz")
 RASTERS = (".tif", ".tiff")
 _TILE_CELLS = 2048
+# Needed for the model only.
+_RELIEF = "relief.tif"
 # Called with the share that is done; raises where somebody cancelled.
 Progress = Callable[[float, str], None]
 
@@ -51,6 +61,12 @@ class Stated:
     noise_sigma_m: float | None = None
     noise_range_m: float | None = None
     vertical_sigma_m: float | None = None
+
+
+def kind_of(path: Path, name: str) -> str:
+    """What an uploaded file is to the survey: its ``surface``, or a ``picture`` of it."""
+    is_cloud = Path(name).suffix.lower() in CLOUDS
+    return "surface" if is_cloud or not ground_pictures.is_picture(path) else "picture"
 
 
 def check(path: Path, name: str) -> None:
@@ -86,11 +102,13 @@ def make(survey_id: UUID, options: dict[str, Any], workspace: Path, progress: Pr
         When there is none, it cannot be used, or it lies in another CRS than the site.
     """
     (name,) = photos.names(survey_id, "surface")
-    path = current_app.extensions["cairn_storage"].photos(survey_id) / name
+    pictures = photos.names(survey_id, "picture")
+    folder = current_app.extensions["cairn_storage"].photos(survey_id)
     site_epsg = db.session.scalar(select(Site.epsg).join(Survey).where(Survey.id == survey_id))
     db.session.remove()
     known = {field.name: options.get(field.name) for field in fields(Stated)}
-    facts = build(path, workspace, Stated(**known), progress)
+    picture = folder / pictures[0] if pictures else None
+    facts = build(folder / name, picture, workspace, Stated(**known), progress)
     if site_epsg and facts["epsg"] != site_epsg:
         raise InvalidInput(
             f"{name} is in EPSG:{facts['epsg']}, the site in EPSG:{site_epsg}.",
@@ -98,31 +116,69 @@ def make(survey_id: UUID, options: dict[str, Any], workspace: Path, progress: Pr
         )
 
 
-def build(path: Path, folder: Path, stated: Stated, progress: Progress) -> dict[str, Any]:
-    """Make ``dsm.tif``, ``accuracy.json`` and ``survey.json``; returns the last.
+def build(
+    path: Path, picture: Path | None, folder: Path, stated: Stated, progress: Progress
+) -> dict[str, Any]:
+    """Make the survey folder of a surface; returns what ``survey.json`` says.
 
     Parameters
     ----------
     path : Path
         The file as it was uploaded.
+    picture : Path or None
+        The orthomosaic that was uploaded with it.
     folder : Path
         The survey folder.
 
     Raises
     ------
     InvalidInput
-        When the file cannot be used, with the reason.
+        When a file cannot be used, with the reason.
     """
+    from reconstruction.stage import Run
+    from reconstruction.surface_model import build as build_model
+    from reconstruction.surface_model import frame_of
+
+    run = Run(progress, len(os.sched_getaffinity(0)))
     is_cloud = path.suffix.lower() in CLOUDS
     with _refused(path, path.name):
         make = _from_cloud if is_cloud else _from_raster
-        crs, grid, source = make(path, folder / "dsm.tif", stated, progress)
+        crs, grid, source = make(path, folder / "dsm.tif", stated, run.part(0.0, 0.4).progress)
+    ground = _picture(path, picture, folder, grid, stated, run.part(0.4, 0.6).progress)
+    frame = frame_of(folder / "dsm.tif")
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    build_model(folder / "dsm.tif", ground, frame, folder / "model", run.part(0.6, 1.0))
+    (folder / _RELIEF).unlink(missing_ok=True)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     _write(folder / "accuracy.json", _accuracy(stated))
-    facts = _facts(crs, grid, stated) | {"source": {"name": path.name, "sha256": digest} | source}
+    facts = _facts(crs, grid, stated) | {
+        "local_frame": frame.to_json(),
+        "source": {"name": path.name, "sha256": digest} | source,
+    }
     _write(folder / "survey.json", facts | {"products": _products(folder)})
     return facts
+
+
+def _picture(
+    path: Path, picture: Path | None, folder: Path, grid: Grid, stated: Stated, progress: Progress
+) -> Path:
+    """Make what is laid over it: its orthomosaic, the colours of its points, or its relief."""
+    orthomosaic, relief = folder / "orthomosaic.tif", folder / _RELIEF
+    orthomosaic.unlink(missing_ok=True)
+    if picture is not None:
+        ground_pictures.orthomosaic(picture, orthomosaic, grid.epsg, stated.epsg, progress)
+        return orthomosaic
+    if path.suffix.lower() in CLOUDS and _cloud(path, stated).draw(grid, orthomosaic, progress):
+        return orthomosaic
+    ground_pictures.relief(folder / "dsm.tif", relief, progress)
+    return relief
+
+
+def _cloud(path: Path, stated: Stated) -> PointCloud:
+    from app.services.point_clouds import PointCloud
+
+    return PointCloud.opened(path, None if stated.epsg is None else f"EPSG:{stated.epsg}")
 
 
 def _from_raster(
@@ -153,9 +209,7 @@ def _from_raster(
 def _from_cloud(
     path: Path, target: Path, stated: Stated, progress: Progress
 ) -> tuple[pyproj.CRS, Grid, dict[str, Any]]:
-    from app.services.point_clouds import PointCloud
-
-    cloud = PointCloud.opened(path, None if stated.epsg is None else f"EPSG:{stated.epsg}")
+    cloud = _cloud(path, stated)
     _check_crs(cloud.crs, cloud.bounds_m)
     grid = cloud.grid(_epsg(cloud.crs), progress)
     elevation_m = cloud.means(grid, progress)
@@ -222,7 +276,8 @@ def _facts(crs: pyproj.CRS, grid: Grid, stated: Stated) -> dict[str, Any]:
 def _products(folder: Path) -> list[dict[str, Any]]:
     from reconstruction.products import inventory
 
-    return inventory(folder, ["dsm.tif", "accuracy.json"])
+    names = ["dsm.tif", "orthomosaic.tif", "model", "accuracy.json"]
+    return inventory(folder, [name for name in names if (folder / name).exists()])
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app import queues, turns
-from app.amount import NORMAL_95
 from app.extensions import db
 from app.models import Run, Site, Survey, SurveyState, Toe
 from app.queries import surveys, toes
@@ -91,8 +90,7 @@ def _measured(survey: Survey, site: Site) -> News:
         *[_line(toe) for toe in found],
         *[f"{name}: nothing is left of it, or it could not be carried over" for name in gone],
         *([f"{len(new)} further piles are proposed"] if new else []),
-        *([""] if survey.alignment else []),
-        *_alignment_lines(survey.alignment),
+        *(["", said] if (said := aligning.statement(survey.alignment)) else []),
     ]
     text = "\n".join(lines) if lines else "No piles were found."
     return News(
@@ -111,22 +109,3 @@ def _line(toe: Toe) -> str:
         return f"{toe.pile.name}: not measured"
     change = toe.options.get("carried", {}).get("change", "drawn")
     return f"{toe.pile.name}: {measured.net_m3:,.0f} m³ ± {measured.net_u95_m3:,.0f} m³ ({change})"
-
-
-def _alignment_lines(found: dict[str, Any]) -> list[str]:
-    if not found:
-        return []
-    if "problem" in found:
-        return [f"It could not be aligned to the survey before: {found['problem']}"]
-    where = [
-        ("in height", found["vertical_m"], found["vertical_sigma_m"]),
-        ("to the east", found["east_m"], found["east_sigma_m"]),
-        ("to the north", found["north_m"], found["north_sigma_m"]),
-    ]
-    # Ground that is level tells no shift.
-    told = [
-        f"{round(offset_m, 2) + 0.0:+.2f} m ± {NORMAL_95 * sigma_m:.2f} m {direction}"
-        for direction, offset_m, sigma_m in where
-        if sigma_m is not None
-    ]
-    return [f"Over unchanged ground it lies {', '.join(told)} of the survey before."]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyproj
@@ -28,6 +28,8 @@ _CELL_SIZES_M = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
 _PROBE_M = 1.0
 # Some 16 bytes a cell are needed: 2 GB.
 _MOST_CELLS = 130_000_000
+# And some 30 for the colours.
+_MOST_COLOURED_CELLS = 33_000_000
 _FARTHEST_M = 10_000.0
 
 
@@ -84,7 +86,7 @@ class PointCloud:
 
         probe = Grid.covering(epsg, self.bounds_m, _PROBE_M)
         counts = np.zeros(probe.rows * probe.cols, dtype=np.int64)
-        for cells, _, done in self._parts(probe):
+        for cells, _, done in self._parts(probe, _elevation):
             counts += np.bincount(cells, minlength=len(counts))
             progress(0.5 * done, f"{done:.0%} of the points are counted")
         if not counts.any():
@@ -104,7 +106,7 @@ class PointCloud:
         """
         size = grid.rows * grid.cols
         sums, counts = np.zeros(size), np.zeros(size, dtype=np.int64)
-        for cells, elevation_m, done in self._parts(grid):
+        for cells, elevation_m, done in self._parts(grid, _elevation):
             sums += np.bincount(cells, weights=elevation_m, minlength=size)
             counts += np.bincount(cells, minlength=size)
             progress(0.5 + 0.5 * done, f"{done:.0%} of the points are laid onto the grid")
@@ -112,8 +114,42 @@ class PointCloud:
             means = (sums / counts).astype(np.float32)
         return means.reshape(grid.rows, grid.cols)
 
-    def _parts(self, grid: Grid) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64], float]]:
-        """Cells and elevations of the points that are surface, and the share read so far."""
+    def draw(self, grid: Grid, target: Path, progress: Progress) -> bool:
+        """Write the mean colour of the points in each cell as an orthomosaic.
+
+        Cells are twice as large where a picture of the given ones would not fit into memory.
+
+        Returns
+        -------
+        bool
+            Whether the points have colours; without any nothing is written.
+        """
+        from reconstruction.rasters import Grid, rgba_cog
+
+        while grid.rows * grid.cols > _MOST_COLOURED_CELLS:
+            grid = Grid.covering(grid.epsg, grid.bounds, 2.0 * grid.cell_size_m)
+        size = grid.rows * grid.cols
+        sums, counts = np.zeros((3, size), np.float32), np.zeros(size, np.int64)
+        for cells, colours, done in self._parts(grid, _colours):
+            if colours is None:
+                return False
+            counts += np.bincount(cells, minlength=size)
+            for band in range(3):
+                sums[band] += np.bincount(cells, weights=colours[:, band], minlength=size)
+            progress(done, f"{done:.0%} of the colours are laid onto the grid")
+        sums /= np.maximum(counts, 1)
+        # By the standard colours have 16 bits; many programs write 8 of them.
+        brightest = float(sums.max())
+        if brightest == 0.0:
+            return False
+        pixels = sums / (256.0 if brightest > 255.0 else 1.0)
+        picture = np.vstack([pixels, np.where(counts, 255, 0)]).astype(np.uint8)
+        with rgba_cog(target, grid) as raster:
+            raster.write(0, 0, picture.reshape(4, grid.rows, grid.cols))
+        return True
+
+    def _parts(self, grid: Grid, wanted: Callable[[Any], Any]) -> Iterator[tuple[Any, Any, float]]:
+        """Cells of the points that are surface, what is wanted of these, the share read so far."""
         import laspy
 
         read = 0
@@ -124,13 +160,26 @@ class PointCloud:
                     points = next(chunks, None)
                 if points is None:
                     return
-                x, y, z = (np.asarray(axis) for axis in (points.x, points.y, points.z))
+                x, y = np.asarray(points.x), np.asarray(points.y)
                 col = np.floor((x - grid.west) / grid.cell_size_m).astype(np.intp)
                 row = np.floor((grid.north - y) / grid.cell_size_m).astype(np.intp)
                 is_inside = (col >= 0) & (col < grid.cols) & (row >= 0) & (row < grid.rows)
                 chosen = is_inside & ~np.isin(np.asarray(points.classification), _NOISE)
                 read += len(x)
-                yield row[chosen] * grid.cols + col[chosen], z[chosen], read / self.count
+                values = wanted(points)
+                found = None if values is None else values[chosen]
+                yield row[chosen] * grid.cols + col[chosen], found, read / self.count
+
+
+def _elevation(points: Any) -> NDArray[np.float64]:
+    return np.asarray(points.z)
+
+
+def _colours(points: Any) -> NDArray[np.uint16] | None:
+    """Red, green and blue of each point, where there are any."""
+    if "red" not in points.point_format.dimension_names:
+        return None
+    return np.column_stack([points.red, points.green, points.blue])
 
 
 @contextmanager

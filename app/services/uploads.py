@@ -26,7 +26,7 @@ from app.config import Config
 from app.errors import AppError, BusyError, Conflict, InvalidInput, NotFound, TooLarge
 from app.extensions import db
 from app.models import Photo, Survey, SurveyState, Upload
-from app.services import finished_surfaces
+from app.services import finished_surfaces, ground_pictures
 from app.storage import Partial, Storage
 
 _EXPIRES = timedelta(days=7)
@@ -88,8 +88,8 @@ def begin(survey: Survey, name: str, length: int, sha256: str) -> Upload:
     if survey.state == SurveyState.PROCESSING:
         raise Conflict("The survey is being processed.", "Cancel that, or make a new survey.")
     kind = kind_of(safe_name(name), survey.kind)
-    if kind == "surface" and _has_surface(survey.id):
-        raise Conflict("The survey has a surface already.", "Make a new survey for another one.")
+    if kind == "surface" and _has_kind(survey.id, kind) and _has_kind(survey.id, "picture"):
+        raise _one_already(kind)
     check_size(name, length, kind)
     count = _file_count(survey.id)
     if count >= config.max_survey_photos:
@@ -232,7 +232,7 @@ def _finish(upload: Upload) -> None:
                 raise InvalidInput(f"{upload.name} arrived damaged.", "Upload it again.")
             kind = kind_of(upload.name, survey.kind)
             if kind == "surface":
-                finished_surfaces.check(path, upload.name)
+                kind = _check_surface(path, upload.name, survey.id)
             facts, position = inspect(path, upload.name) if kind == "photo" else ({}, None)
         # Files are taken into a survey one after the other.
         turns.wait_for(survey.id)
@@ -240,7 +240,7 @@ def _finish(upload: Upload) -> None:
             # The same photo twice is one photo.
             terminate(upload)
             return
-    except InvalidInput:
+    except (InvalidInput, Conflict):
         terminate(upload)
         raise
     upload_id, name = upload.id, _free_name(survey.id, upload.name)
@@ -281,7 +281,7 @@ def kind_of(name: str, survey_kind: str = "photos") -> str:
         f"{name} is no file that this survey takes.",
         "Upload JPEG, PNG or TIFF photos and text files of control points; raw photos as JPEG."
         if survey_kind == "photos"
-        else "Upload a GeoTIFF with elevations, or a LAS or LAZ point cloud.",
+        else "Upload a GeoTIFF with elevations, its orthomosaic, or a LAS or LAZ point cloud.",
     )
 
 
@@ -345,8 +345,25 @@ def _file_count(survey_id: UUID) -> int:
     return sum(db.session.execute(select(*counts)).one())
 
 
-def _has_surface(survey_id: UUID) -> bool:
-    query = select(Photo.id).where(Photo.survey_id == survey_id, Photo.kind == "surface")
+def _check_surface(path: Path, name: str, survey_id: UUID) -> str:
+    """Refuse what is neither a surface nor an orthomosaic, or one too many; tells which it is."""
+    kind = finished_surfaces.kind_of(path, name)
+    if kind == "surface":
+        finished_surfaces.check(path, name)
+    else:
+        ground_pictures.check(path, name)
+    if _has_kind(survey_id, kind):
+        raise _one_already(kind)
+    return kind
+
+
+def _one_already(kind: str) -> Conflict:
+    found = {"surface": "a surface", "picture": "an orthomosaic"}[kind]
+    return Conflict(f"The survey has {found} already.", "Make a new survey for another one.")
+
+
+def _has_kind(survey_id: UUID, kind: str) -> bool:
+    query = select(Photo.id).where(Photo.survey_id == survey_id, Photo.kind == kind)
     return db.session.scalar(query.limit(1)) is not None
 
 
