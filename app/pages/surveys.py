@@ -16,7 +16,7 @@ from app.models import Role, SurveyKind
 from app.pages.forms import filled
 from app.queries import deliveries, photos, surveys, toes
 from app.queries import runs as run_queries
-from app.services import runs
+from app.services import aligning, runs
 from app.services import surveys as survey_service
 from app.units import Units
 
@@ -149,4 +149,6 @@ def _page(survey_id: UUID, error: AppError | None) -> str:
         runs=history,
         toes=toes.of_survey(survey_id),
         files=[(name, text) for name, text in _FILES if name in names],
+        previous=surveys.previous(survey),
+        offsets=aligning.offsets(survey.alignment),
     )

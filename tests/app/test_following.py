@@ -93,7 +93,7 @@ def test_a_survey_is_aligned_carried_over_measured_and_told_once(
     (mail,) = {text(message) for _, message in server.mails if str(SECOND) in message["Subject"]}
     net_m3, u95_m3 = (round(toe["volume"][name]) for name in ("net_m3", "net_u95_m3"))
     assert f"Gravel: {net_m3} m³ ± {u95_m3} m³ (unchanged)" in mail
-    assert re.search(r"Over unchanged ground it lies \+0\.00 m ± 0\.\d\d m in height", mail)
+    assert re.search(r"Over unchanged ground it lies [+-]0\.00\d m ± 0\.\d{3} m in height", mail)
     assert f"http://localhost/surveys/{after.id}/view" in mail
 
 
