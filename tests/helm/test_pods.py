@@ -79,8 +79,11 @@ def test_a_release_stays_in_its_namespace():
 
 
 def test_the_namespace_can_be_bounded():
-    bounds = one(render(example("external-s3")), "ResourceQuota")["spec"]["hard"]
-    assert bounds["requests.cpu"] == "200"
+    objects = render(example("external-s3"))
+    assert one(objects, "ResourceQuota")["spec"]["hard"]["requests.cpu"] == "200"
+    # Where CPU and memory are bounded, containers without requests are not admitted.
+    (limit,) = one(objects, "LimitRange")["spec"]["limits"]
+    assert set(limit["defaultRequest"]) == {"cpu", "memory"}
     assert not [item for item in render(example("whole")) if item["kind"] == "ResourceQuota"]
 
 
@@ -177,13 +180,40 @@ def test_the_database_has_replicas_and_backups():
     objects = render(example("whole"))
     cluster = one(objects, "Cluster")
     assert cluster["spec"]["instances"] == 3
-    store = cluster["spec"]["backup"]["barmanObjectStore"]
-    assert store["destinationPath"] == "s3://cairn-backups/database"
-    assert one(objects, "ScheduledBackup")["spec"]["cluster"] == {"name": "cairn-database"}
-    assert cluster["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    store = one(objects, "ObjectStore")
+    assert store["spec"]["configuration"]["destinationPath"] == "s3://cairn-backups/database"
+    (plugin,) = cluster["spec"]["plugins"]
+    assert plugin["isWALArchiver"]
+    assert plugin["parameters"]["barmanObjectName"] == store["metadata"]["name"]
+    scheduled = one(objects, "ScheduledBackup")["spec"]
+    assert scheduled["cluster"] == {"name": "cairn-database"}
+    assert scheduled["pluginConfiguration"]["name"] == plugin["name"]
+    # What holds the books outlives a release that was removed by mistake.
+    for kept in (cluster, store):
+        assert kept["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     alone = one(render(example("volume")), "Cluster")["spec"]
-    assert "backup" not in alone
+    assert "plugins" not in alone
     assert "synchronous" not in alone.get("postgresql", {})
+
+
+def test_a_new_database_begins_with_the_backups_of_a_lost_one():
+    values = changed(example("whole"), "database.cluster.restore.serverName", "cairn-database")
+    values = changed(values, "database.cluster.restore.targetTime", "2026-11-25T06:00:00Z")
+    values = changed(values, "database.cluster.backup.serverName", "after-the-fire")
+    spec = one(render(values), "Cluster")["spec"]
+    assert spec["bootstrap"] == {
+        "recovery": {
+            "source": "lost",
+            "database": "cairn",
+            "owner": "cairn",
+            "recoveryTarget": {"targetTime": "2026-11-25T06:00:00Z"},
+        }
+    }
+    (source,) = spec["externalClusters"]
+    assert source["name"] == "lost"
+    assert source["plugin"]["parameters"]["serverName"] == "cairn-database"
+    # Its own backups do not mix with those that it came from.
+    assert spec["plugins"][0]["parameters"]["serverName"] == "after-the-fire"
 
 
 def test_changed_settings_make_new_pods():

@@ -7,7 +7,7 @@
 {{- $signOn := $v.settings.signOn }}
 {{- if and $v.secrets.signOn.name (not (and $signOn.issuer $signOn.clientId)) }}{{ fail "secrets.signOn.name needs settings.signOn.issuer and settings.signOn.clientId: name the provider and the client" }}{{ end }}
 {{- if and (or $signOn.issuer $signOn.clientId) (not $v.secrets.signOn.name) }}{{ fail "settings.signOn needs secrets.signOn.name: the secret that holds the client's secret" }}{{ end }}
-{{- include "cairn.checks.database" $v.database }}
+{{- include "cairn.checks.database" . }}
 {{- include "cairn.checks.queue" . }}
 {{- include "cairn.checks.storage" . }}
 {{- if and $v.ingress.enabled $v.gateway.enabled }}{{ fail "ingress.enabled and gateway.enabled exclude each other: choose one way to the web" }}{{ end }}
@@ -17,16 +17,29 @@
 {{- if and $v.gateway.enabled $v.gateway.name $v.gateway.className }}{{ fail "gateway.name and gateway.className exclude each other: use an existing Gateway or make one" }}{{ end }}
 {{- if and $v.gateway.enabled $v.gateway.className $https (not $v.gateway.tlsSecret) }}{{ fail "publicUrl is https but gateway.tlsSecret is empty: name the secret of the certificate" }}{{ end }}
 {{- if and $v.monitoring.alerts (not $v.monitoring.serviceMonitor) }}{{ fail "monitoring.alerts needs monitoring.serviceMonitor: without it there is nothing to alert on" }}{{ end }}
+{{- include "cairn.checks.network" . }}
 {{- include "cairn.checks.web" $v.web }}
 {{- include "cairn.checks.workers" $v.workers }}
 {{- end }}
 
 {{- define "cairn.checks.database" -}}
-{{- if and (eq .kind "external") (not .external.name) }}{{ fail "database.kind is external but database.external.name is empty: name the secret that holds its address" }}{{ end }}
-{{- if eq .kind "cluster" }}
-{{- if not .cluster.image }}{{ fail "database.kind is cluster but database.cluster.image is empty: name a PostgreSQL image with PostGIS" }}{{ end }}
-{{- if and .cluster.backup.enabled (not .cluster.backup.destination) }}{{ fail "database.cluster.backup.enabled needs database.cluster.backup.destination, as in s3://bucket/folder" }}{{ end }}
-{{- if and .cluster.backup.enabled (not .cluster.backup.credentials.name) }}{{ fail "database.cluster.backup.enabled needs database.cluster.backup.credentials.name: the secret of the store" }}{{ end }}
+{{- $database := .Values.database -}}
+{{- $web := .Values.web -}}
+{{- if and (eq $database.kind "external") (not $database.external.name) }}{{ fail "database.kind is external but database.external.name is empty: name the secret that holds its address" }}{{ end }}
+{{- if eq $database.kind "cluster" }}
+{{- with $database.cluster }}
+{{- $name := printf "%s-database" (include "cairn.name" $) -}}
+{{- $pooled := mul .pooler.instances .pooler.poolSize -}}
+{{- $direct := mul (ternary $web.autoscaling.max $web.replicas $web.autoscaling.enabled) $web.processes $web.threads -}}
+{{- if not .image }}{{ fail "database.kind is cluster but database.cluster.image is empty: name a PostgreSQL image with PostGIS" }}{{ end }}
+{{- if and .pooler.enabled (gt $pooled 90) }}{{ fail (printf "database.cluster.pooler: instances x poolSize is %d, but the primary takes 100 connections: keep to 90" $pooled) }}{{ end }}
+{{- if and (not .pooler.enabled) (gt $direct 70) }}{{ fail (printf "database.cluster.pooler is off, and the web may open %d of the primary's 100 connections (pods x web.processes x web.threads): keep to 70, or switch it on" $direct) }}{{ end }}
+{{- if and .backup.enabled (not .backup.destination) }}{{ fail "database.cluster.backup.enabled needs database.cluster.backup.destination, as in s3://bucket/folder" }}{{ end }}
+{{- if and .backup.enabled (not .backup.credentials.name) }}{{ fail "database.cluster.backup.enabled needs database.cluster.backup.credentials.name: the secret of the store" }}{{ end }}
+{{- if and .restore.serverName (not .backup.enabled) }}{{ fail "database.cluster.restore.serverName needs database.cluster.backup: the store that the backups lie in" }}{{ end }}
+{{- if and .restore.serverName (eq .restore.serverName (.backup.serverName | default $name)) }}{{ fail (printf "database.cluster.restore.serverName is where the new cluster writes its own backups (%s): give database.cluster.backup.serverName another name" .restore.serverName) }}{{ end }}
+{{- if and .restore.targetTime (not .restore.serverName) }}{{ fail "database.cluster.restore.targetTime needs database.cluster.restore.serverName: the backups to restore" }}{{ end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -45,6 +58,22 @@
 {{- if eq $storage.kind "volume" }}
 {{- if not (or $storage.volume.existingClaim $storage.volume.storageClass) }}{{ fail "storage.kind is volume but neither storage.volume.existingClaim nor storage.volume.storageClass is set" }}{{ end }}
 {{- if and (eq $storage.volume.accessMode "ReadWriteOnce") (or .Values.web.autoscaling.enabled .Values.workers.autoscaling) }}{{ fail "storage.volume.accessMode is ReadWriteOnce, so all pods must be on one node: switch web.autoscaling.enabled and workers.autoscaling off, or take ReadWriteMany or s3" }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "cairn.checks.network" -}}
+{{- $v := .Values -}}
+{{- if $v.network.policies.enabled }}
+{{- $ports := list -}}
+{{- range $v.network.policies.egressPorts }}{{ $ports = append $ports (toString .) }}{{ end }}
+{{- $addresses := dict "settings.signOn.issuer" $v.settings.signOn.issuer -}}
+{{- if eq $v.storage.kind "s3" }}{{ $_ := set $addresses "storage.s3.endpoint" $v.storage.s3.endpoint }}{{ end }}
+{{- if eq $v.queue.kind "external" }}{{ $_ := set $addresses "queue.external.address" $v.queue.external.address }}{{ end }}
+{{- range $name, $address := $addresses }}
+{{- $usual := ternary "80" "443" (hasPrefix "http://" $address) -}}
+{{- $port := regexFind ":[0-9]+" (regexReplaceAll "^[a-z]+://" $address "") | trimPrefix ":" | default $usual -}}
+{{- if and $address (not (has $port $ports)) }}{{ fail (printf "network.policies.egressPorts lacks %s, the port of %s: pods could not reach it" $port $name) }}{{ end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
