@@ -34,6 +34,13 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("OPENSFM_BIN") or None,
         help="program of that engine, else the environment's OPENSFM_BIN, else from the PATH",
     )
+    parser.add_argument(
+        "--pdal",
+        metavar="PROGRAM",
+        default=os.environ.get("PDAL_BIN") or None,
+        help="let PDAL filter and write the point cloud: its program, else the environment's "
+        "PDAL_BIN, else the Python package pdal, if it is installed",
+    )
     parser.add_argument("--crs", type=int, metavar="EPSG", help="projected CRS in metres")
     parser.add_argument("--jobs", type=int, metavar="N", default=os.cpu_count() or 1)
     return parser
@@ -53,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     meter = Meter()
     try:
-        options = Options(chosen.quality, chosen.engine, chosen.crs, chosen.opensfm)
+        options = Options(chosen.quality, chosen.engine, chosen.crs, chosen.opensfm, chosen.pdal)
         request = Request(chosen.photos, chosen.survey, options, chosen.gcp, chosen.geo)
         written = reconstruct(request, max(1, chosen.jobs), meter, cancelled, meter.tell)
     except (Cancelled, KeyboardInterrupt):

@@ -12,6 +12,8 @@ from reconstruction.errors import OptionError
 from reconstruction.features import FeatureOptions
 from reconstruction.georeference import GeoreferenceOptions
 from reconstruction.orthomosaic import OrthomosaicOptions
+from reconstruction.pdal_cloud import find_pdal
+from reconstruction.point_cloud import PointCloudOptions
 from reconstruction.sfm import SfmOptions, choose_engine
 from reconstruction.tiles3d import ModelOptions
 
@@ -42,6 +44,9 @@ class Options:
         Projected CRS in metres; None takes the control's or the fitting UTM zone.
     opensfm : str or None
         OpenSfM's program or its folder; None looks for it on the PATH.
+    pdal : str or None
+        PDAL's program, to filter and write the point cloud; None takes the Python package
+        ``pdal`` where it is installed, and else does without.
 
     Raises
     ------
@@ -53,6 +58,7 @@ class Options:
     engine: str = "colmap"
     epsg: int | None = None
     opensfm: str | None = None
+    pdal: str | None = None
 
     def __post_init__(self) -> None:
         if self.quality not in QUALITIES:
@@ -60,6 +66,7 @@ class Options:
                 f"There is no quality '{self.quality}'.", f"Choose one of: {', '.join(QUALITIES)}."
             )
         choose_engine(self.engine, self.opensfm)
+        find_pdal(self.pdal)
         if self.epsg is not None:
             _require_metric(self.epsg)
 
@@ -82,6 +89,11 @@ class Options:
     def dense(self) -> DenseOptions:
         """Of dense matching."""
         return DenseOptions.for_quality(self.quality)
+
+    @property
+    def point_cloud(self) -> PointCloudOptions:
+        """Of the point cloud."""
+        return PointCloudOptions(pdal=find_pdal(self.pdal))
 
     @property
     def orthomosaic(self) -> OrthomosaicOptions:

@@ -25,7 +25,7 @@ from reconstruction.matches import MATCHES, MatchInputs, MatchOptions
 from reconstruction.options import Options
 from reconstruction.orthomosaic import ORTHOMOSAIC, OrthomosaicInputs
 from reconstruction.pairs import PAIRS, PairOptions
-from reconstruction.point_cloud import POINT_CLOUD, PointCloudInputs, PointCloudOptions
+from reconstruction.point_cloud import POINT_CLOUD, PointCloudInputs
 from reconstruction.products import (
     ACCURACY_FILE,
     SURVEY_FILE,
@@ -227,7 +227,7 @@ def _follow(request: Request, kitchen: _Kitchen) -> Path:
     cloud = kitchen.cook(
         POINT_CLOUD,
         PointCloudInputs(dense.output.tiles, block.frame.epsg),
-        PointCloudOptions(),
+        options.point_cloud,
         dense.fingerprint,
     )
     ortho = kitchen.cook(
@@ -260,7 +260,7 @@ def _follow(request: Request, kitchen: _Kitchen) -> Path:
     )
     names = [*(product.name for product in products), "cameras.geojson", ACCURACY_FILE]
     kitchen.log("run", "finished", seconds=round(time.time() - started, 1))
-    facts = survey_facts.survey(options, flight, verdict, placed.output, dense.output)
+    facts = survey_facts.survey(options, flight, verdict, placed.output, dense.output, cloud.output)
     facts["geoid_height_m"] = geoid_m
     facts["notes"] = [*flight.notes, *datum_notes, *placed.output.notes]
     facts["stages"] = kitchen.timings

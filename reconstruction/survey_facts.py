@@ -15,6 +15,7 @@ from reconstruction.dsm import Dsm
 from reconstruction.georeference import Georeferenced
 from reconstruction.images import PhotoSet
 from reconstruction.options import Options
+from reconstruction.point_cloud import PointCloud
 from reconstruction.stage import tool_versions
 from reconstruction.verdict import FlightVerdict
 from reconstruction.vertical_datum import ellipsoid_above_m
@@ -91,6 +92,7 @@ def survey(
     verdict: FlightVerdict,
     placed: Georeferenced,
     dense: DenseSurface,
+    cloud: PointCloud,
 ) -> dict[str, Any]:
     """What ``survey.json`` says of the flight and of how it was worked on."""
     epsg = placed.block.frame.epsg
@@ -108,6 +110,11 @@ def survey(
         "gsd_m": dense.gsd_m,
         "image_count": len(flight.photos),
         "registered_count": len(placed.block.shots),
+        "point_cloud": {
+            "written_by": cloud.written_by,
+            "count": cloud.count,
+            "outlier_count": cloud.outlier_count,
+        },
         "captured_at": min((p.captured_at for p in flight.photos if p.captured_at), default=None),
         "options": asdict(options),
         "set_aside": [{"name": name, "reason": reason} for name, reason in flight.set_aside],

@@ -10,12 +10,8 @@ from scipy.spatial import cKDTree
 from reconstruction import copc
 from reconstruction.copc import CopcWriter, Cube, nodes, records
 from reconstruction.errors import OptionError, StageError
-from reconstruction.point_cloud import (
-    POINT_CLOUD,
-    PointCloudInputs,
-    PointCloudOptions,
-    regular,
-)
+from reconstruction.outliers import regular
+from reconstruction.point_cloud import POINT_CLOUD, PointCloudInputs, PointCloudOptions
 from reconstruction.point_tile import PointTile
 from reconstruction.stage import Run
 
