@@ -52,6 +52,7 @@ class SurveyShape(SurveySummary):
     gsd_m: float | None
     cell_size_m: float | None
     model_url: str | None
+    orthomosaic_url: str | None
     point_cloud_url: str | None
     cameras_url: str | None
     tiles_url: str | None
@@ -148,6 +149,7 @@ def show(survey_id: UUID) -> SurveyShape:
         net_m3=None if held.volume_m3 is None else held.volume_m3.value,
         net_u95_m3=None if held.volume_m3 is None else held.volume_m3.u95,
         model_url=file_url("model/tileset.json"),
+        orthomosaic_url=file_url("orthomosaic.tif"),
         point_cloud_url=file_url("point_cloud.copc.laz"),
         cameras_url=file_url("cameras.geojson"),
         tiles_url=None if place["bounds"] is None else tiles,

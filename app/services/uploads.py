@@ -232,7 +232,7 @@ def _finish(upload: Upload) -> None:
                 raise InvalidInput(f"{upload.name} arrived damaged.", "Upload it again.")
             kind = kind_of(upload.name, survey.kind)
             if kind == "surface":
-                kind = _check_surface(path, upload.name, survey.id)
+                kind = _check_surface(path, upload.name)
             facts, position = inspect(path, upload.name) if kind == "photo" else ({}, None)
         # Files are taken into a survey one after the other.
         turns.wait_for(survey.id)
@@ -240,6 +240,8 @@ def _finish(upload: Upload) -> None:
             # The same photo twice is one photo.
             terminate(upload)
             return
+        if kind in ("surface", "picture") and _has_kind(survey.id, kind):
+            raise _one_already(kind)
     except (InvalidInput, Conflict):
         terminate(upload)
         raise
@@ -345,15 +347,13 @@ def _file_count(survey_id: UUID) -> int:
     return sum(db.session.execute(select(*counts)).one())
 
 
-def _check_surface(path: Path, name: str, survey_id: UUID) -> str:
-    """Refuse what is neither a surface nor an orthomosaic, or one too many; tells which it is."""
+def _check_surface(path: Path, name: str) -> str:
+    """Refuse what is neither a surface nor an orthomosaic; tells which of them it is."""
     kind = finished_surfaces.kind_of(path, name)
     if kind == "surface":
         finished_surfaces.check(path, name)
     else:
         ground_pictures.check(path, name)
-    if _has_kind(survey_id, kind):
-        raise _one_already(kind)
     return kind
 
 

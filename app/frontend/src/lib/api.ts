@@ -20,6 +20,7 @@ export interface Survey {
   gsd_m: number;
   cell_size_m: number;
   model_url: string | null;
+  orthomosaic_url: string | null;
   point_cloud_url: string | null;
   cameras_url: string | null;
   tiles_url: string | null;

@@ -21,12 +21,13 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   const survey = await api.survey(id);
   const background = getComputedStyle(root).getPropertyValue("--color-sunken").trim() || "#eceae5";
   const base = await baseStyle(root.dataset["style"], background);
+  stage.append(h("h1", { class: "visually-hidden" }, `Map of ${survey.name}`));
   root.replaceChildren(stage, panel);
   const modelHref = root.dataset["modelHref"] ?? "";
   const go = (query: string): void => location.assign(`${modelHref}?${query}`);
 
   let toes: readonly SavedToe[] = [];
-  let picture: Picture = "orthomosaic";
+  let picture: Picture = survey.orthomosaic_url ? "orthomosaic" : "height";
   const waiting = new Waiting(api, survey, () => load(), say);
   const style = (): StyleSpecification =>
     withToes(withSurvey(base, survey, picture), toeFeatures(survey, toes, waiting.items));
@@ -83,7 +84,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   }
 
   const pictures = radios("Picture", "picture", [
-    { value: "orthomosaic", label: "Orthomosaic" },
+    { value: "orthomosaic", label: "Orthomosaic", isDisabled: !survey.orthomosaic_url },
     { value: "hillshade", label: "Shaded surface" },
     { value: "height", label: "Coloured by height" },
   ], picture, (value) => {

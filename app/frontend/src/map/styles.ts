@@ -28,9 +28,10 @@ export async function baseStyle(url: string | undefined, background: string): Pr
   }
 }
 
-/** The style with one picture of a survey over the base map. */
+/** The style with one picture of a survey over the base map; heights where it has no orthomosaic. */
 export function withSurvey(style: StyleSpecification, survey: Survey, picture: Picture): StyleSpecification {
-  const template = survey.tiles_url?.replace("{layer}", picture);
+  const shown = picture === "orthomosaic" && !survey.orthomosaic_url ? "height" : picture;
+  const template = survey.tiles_url?.replace("{layer}", shown);
   if (!template) return style;
   const [west, south] = lonLat(survey, survey.bounds[0], survey.bounds[1]);
   const [east, north] = lonLat(survey, survey.bounds[2], survey.bounds[3]);

@@ -37,7 +37,7 @@ export class Looks {
     const { survey } = context;
     const hasPrevious = survey.previous_id !== null;
     const skins = radios("Surface", "skin", [
-      { value: "model", label: "Photos on the model", isDisabled: !survey.model_url },
+      { value: "model", label: survey.orthomosaic_url ? "Photos on the model" : "Heights on the model", isDisabled: !survey.model_url },
       { value: "points", label: "Point cloud", isDisabled: !survey.point_cloud_url },
       { value: "hillshade", label: "Shaded, without photos" },
     ], survey.model_url ? "model" : "hillshade", (skin) => void this.tell(context.grounds.wear(skin as Skin)));

@@ -184,7 +184,8 @@ export class ToeTool {
   }
 
   private readonly onDown = (event: PointerEvent): void => {
-    if (!this.isActive || event.button !== 0 || !event.isPrimary) return;
+    if (!this.isActive || event.button !== 0) return;
+    if (!event.isPrimary) return this.abandon();
     const reach = event.pointerType === "mouse" ? "mouse" : "touch";
     const [x, y] = [event.offsetX, event.offsetY];
     const vertex = this.marksWalls ? null : this.handles.at(x, y, REACH_PX[reach]);
@@ -265,11 +266,16 @@ export class ToeTool {
   }
 
   private readonly onCancel = (event: PointerEvent): void => {
-    if (this.press?.id !== event.pointerId) return;
+    if (this.press?.id === event.pointerId) this.abandon();
+  };
+
+  /** Take a press back: a second finger makes a gesture for the view of it. */
+  private abandon(): void {
+    if (!this.press) return;
     this.scene.controls.enabled = true;
     this.show(this.press.before, false);
     this.press = null;
-  };
+  }
 
   private readonly onDoubleClick = (event: MouseEvent): void => {
     if (!this.isActive || this.shape.isClosed) return;

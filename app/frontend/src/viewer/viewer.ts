@@ -41,7 +41,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   const frame = earth ? new ModelFrame(earth, new Projection(survey), survey.origin_elevation_m) : new MapFrame(survey.bounds, survey.origin_elevation_m ?? 0);
 
   const canvas = h("canvas", { tabindex: 0, role: "application", "aria-label": `Model of ${survey.name}. Press question mark for keys.` });
-  stage.append(canvas, h("div", { class: "focus-frame" }));
+  stage.append(h("h1", { class: "visually-hidden" }, `Model of ${survey.name}`), canvas, h("div", { class: "focus-frame" }));
   root.replaceChildren(stage, panel);
   const scene = new Scene(canvas);
   const shading = new Shading();
