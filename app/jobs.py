@@ -54,7 +54,8 @@ def compute(survey_id: str, plan: str, number: int) -> None:
     """Compute a batch of shards for the worker of a run."""
     app = _app()
     with app.app_context():
-        spreading.compute(app.extensions["cairn_storage"], UUID(survey_id), plan, number)
+        storage, survey = app.extensions["cairn_storage"], UUID(survey_id)
+        spreading.compute(storage, survey, plan, number, _cores(survey))
 
 
 def judge(survey_id: str) -> None:

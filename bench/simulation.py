@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 # Stages whose shards others take; see `Run.spread` in `reconstruction/stage.py`.
-SPREAD = ("features", "matches", "dense")
+SPREAD = ("features", "matches", "dense", "orthomosaic", "model")
 _MOST_BATCHES = 64
 
 

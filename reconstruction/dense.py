@@ -215,8 +215,13 @@ def _run(inputs: DenseInputs, options: DenseOptions, folder: Path, run: Run) -> 
     matcher = partial(
         match_photo, block=block, photos=inputs.photos, options=options, cells=cells, halves=halves
     )  # fmt: skip
+
+    def reads(pairs: list[StereoPair]) -> set[Path]:
+        shots = {pair.left for pair in pairs} | {pair.right for pair in pairs}
+        return {inputs.photos[block.shots[shot].name] for shot in shots}
+
     matched = run.part(0.0, 0.8).spread(
-        matcher, by_left.values(), patches_folder, "Matching photos"
+        matcher, by_left.values(), patches_folder, "Matching photos", reads
     )
     results = [result for group in matched for result in group]
     patches = [

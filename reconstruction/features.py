@@ -182,11 +182,15 @@ def _shard(options: FeatureOptions, job: tuple[str, Path], folder: Path) -> int:
     return len(features.xy)
 
 
+def _reads(job: tuple[str, Path]) -> list[Path]:
+    return [job[1]]
+
+
 def run(inputs: FeatureInputs, options: FeatureOptions, folder: Path, run: Run) -> FeatureFiles:
     """Find the features of all photos, in parallel."""
     files = {photo.name: f"{index:05d}.npz" for index, photo in enumerate(inputs.photos)}
     jobs = [(files[photo.name], photo.path) for photo in inputs.photos]
-    counts = run.spread(partial(_shard, options), jobs, folder, "Features")
+    counts = run.spread(partial(_shard, options), jobs, folder, "Features", _reads)
     found = {name: count for name, count in zip(files, counts, strict=True)}
     (folder / "features.json").write_text(json.dumps({"files": files, "counts": found}))
     return FeatureFiles(folder, files, found)

@@ -254,7 +254,7 @@ def run(inputs: MatchInputs, options: MatchOptions, folder: Path, run: Run) -> M
     """Match all pairs, in parallel."""
     sizes_px = {photo.name: max(photo.width_px, photo.height_px) for photo in inputs.photos}
     shard = partial(_shard, inputs.features, sizes_px, options)
-    found = run.spread(shard, inputs.pairs, folder, "Matches")
+    found = run.spread(shard, inputs.pairs, folder, "Matches", lambda _: [inputs.features.folder])
     result = MatchSet(tuple(pair for pair in found if len(pair.index) >= options.least))
     result.save(folder)
     return result

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -22,8 +25,8 @@ from reconstruction.exposure import Exposures, balance
 from reconstruction.photo_sampling import accumulate
 from reconstruction.photo_views import PhotoViews
 from reconstruction.projection import Window, local_affine, view_matrix
-from reconstruction.rasters import Grid, RasterReader, RasterWriter, rgba_cog
-from reconstruction.seams import HALO, Choice, choose
+from reconstruction.rasters import Grid, RasterReader, rgba_cog
+from reconstruction.seams import HALO, Choice, candidates, choose
 from reconstruction.stage import Run, Stage
 from reconstruction.surface import Float32, Surface, resample
 from reconstruction.visibility import Visibility
@@ -119,19 +122,21 @@ def run(
     exposures = balance(inputs.block, inputs.photos, run.part(0.0, 0.2))
     cell_size_m = _rounded(options.cell_size_gsd * inputs.gsd_m)
     with RasterReader(inputs.dsm) as dsm:
-        surface = Surface.from_raster(dsm, inputs.gsd_m / _BUFFER_SCALE, options.fill_m)
-        if math.isnan(surface.mean_m):
-            raise StageError(
-                NAME, "The surface model holds no ground.", "Look at the dense stage's messages."
-            )
-        visibility = Visibility(inputs.block, surface, _BUFFER_SCALE)
-        reduction = 1 << min(3, max(0, int(math.log2(options.cell_size_gsd) + 1e-6)))
-        views = PhotoViews(visibility, inputs.photos, exposures, reduction, options.cache_mb)
         grid = Grid.covering(dsm.grid.epsg, dsm.grid.bounds, cell_size_m)
-        path = folder / "orthomosaic.tif"
-        with rgba_cog(path, grid, run.jobs) as raster:
-            mosaic = _Mosaic(views, dsm, grid, raster)
-            covered = run.part(0.2, 0.95).map(mosaic.tile, _tiles(grid), "orthomosaic tile")
+    mosaic, tiles, windows = (
+        _Mosaic(inputs, options, exposures, grid),
+        folder / "tiles",
+        _tiles(grid),
+    )
+    tiles.mkdir()
+    covered = run.part(0.2, 0.9).spread(
+        mosaic.tile, windows, tiles, "orthomosaic tile", mosaic.reads
+    )
+    with rgba_cog(folder / "orthomosaic.tif", grid, run.jobs) as raster:
+        for window, count in zip(windows, covered, strict=True):
+            if count:
+                raster.write(window.row, window.col, np.load(tiles / _file(window)))
+    shutil.rmtree(tiles)
     facts = {
         "cell_size_m": cell_size_m,
         "coverage": sum(covered) / (grid.rows * grid.cols),
@@ -180,6 +185,10 @@ def _tiles(grid: Grid) -> list[Window]:
     ]
 
 
+def _file(window: Window) -> str:
+    return f"{window.row}_{window.col}.npy"
+
+
 def _morton(row: int, col: int) -> int:
     return sum(
         ((row >> bit & 1) << (2 * bit + 1)) | ((col >> bit & 1) << (2 * bit)) for bit in range(24)
@@ -190,13 +199,40 @@ def _morton(row: int, col: int) -> int:
 class _Mosaic:
     """A mosaic being made: what all tiles share."""
 
-    views: PhotoViews
-    dsm: RasterReader
+    inputs: OrthomosaicInputs
+    options: OrthomosaicOptions
+    exposures: Exposures
     grid: Grid
-    raster: RasterWriter
 
-    def tile(self, window: Window) -> int:
-        """Make one tile; the number of its cells that show ground."""
+    def __reduce__(self) -> tuple[type[_Mosaic], tuple[Any, ...]]:
+        return _Mosaic, (self.inputs, self.options, self.exposures, self.grid)
+
+    @cached_property
+    def dsm(self) -> RasterReader:
+        """The surface model."""
+        return RasterReader(self.inputs.dsm)
+
+    @cached_property
+    def views(self) -> PhotoViews:
+        """The photos; raises `StageError` where there is no ground for them to show."""
+        inputs, options = self.inputs, self.options
+        surface = Surface.from_raster(self.dsm, inputs.gsd_m / _BUFFER_SCALE, options.fill_m)
+        if math.isnan(surface.mean_m):
+            raise StageError(
+                NAME, "The surface model holds no ground.", "Look at the dense stage's messages."
+            )
+        visibility = Visibility(inputs.block, surface, _BUFFER_SCALE)
+        reduction = 1 << min(3, max(0, int(math.log2(options.cell_size_gsd) + 1e-6)))
+        return PhotoViews(visibility, inputs.photos, self.exposures, reduction, options.cache_mb)
+
+    def reads(self, window: Window) -> list[Path]:
+        """What `tile` reads: the surface model, and the photos that may see the tile."""
+        shots = self.inputs.block.shots
+        near = candidates(self.views.visibility.footprints, *self._coarse(window))
+        return [self.inputs.dsm, *(self.inputs.photos[shots[index].name] for index in near)]
+
+    def tile(self, window: Window, folder: Path) -> int:
+        """Make one tile, a file unless it is empty; the number of its cells that show ground."""
         elevations_m = self._elevations(window)
         if not np.isfinite(elevations_m).any():
             return 0
@@ -207,7 +243,7 @@ class _Mosaic:
                 self._add(window, elevations_m, choice, int(k), choice.weights[k], total)
         self._fill_gaps(window, elevations_m, choice, total)
         picture = _picture(total)
-        self.raster.write(window.row, window.col, picture)
+        np.save(folder / _file(window), picture)
         return int(np.count_nonzero(picture[3]))
 
     def _elevations(self, window: Window) -> Float32:
@@ -225,7 +261,8 @@ class _Mosaic:
             np.copyto(elevations_m, bridged, where=np.isnan(elevations_m))
         return elevations_m
 
-    def _choice(self, window: Window) -> Choice:
+    def _coarse(self, window: Window) -> tuple[Grid, Window]:
+        """The grid that photos are chosen on, and the part of it that a tile's choice looks at."""
         fine = self.grid
         coarse = Grid(
             fine.epsg,
@@ -241,6 +278,10 @@ class _Mosaic:
             math.ceil(window.rows / _COARSE) + 2 * HALO,
             math.ceil(window.cols / _COARSE) + 2 * HALO,
         )
+        return coarse, around
+
+    def _choice(self, window: Window) -> Choice:
+        coarse, around = self._coarse(window)
         surface = self.views.visibility.surface
         elevations_m = resample(surface.grid, surface.elevations_m, 0, 0, coarse, around)
         return choose(self.views, coarse, around, elevations_m)

@@ -112,7 +112,7 @@ def choose(views: PhotoViews, grid: Grid, window: Window, elevations_m: Float32)
     visibility = views.visibility
     frame = visibility.block.frame
     elevations_m = fill_holes(elevations_m, HALO)
-    shots = _candidates(visibility.footprints, grid, window)
+    shots = candidates(visibility.footprints, grid, window)
     shape = (len(shots), window.rows, window.cols)
     costs = np.full(shape, np.inf, dtype=np.float32)
     aspects = np.full(shape, np.inf, dtype=np.float32)
@@ -140,7 +140,7 @@ def choose(views: PhotoViews, grid: Grid, window: Window, elevations_m: Float32)
     return Choice(shots[useful], aspects[useful], _weights(costs[useful]))
 
 
-def _candidates(footprints: Array, grid: Grid, window: Window) -> NDArray[np.intp]:
+def candidates(footprints: Array, grid: Grid, window: Window) -> NDArray[np.intp]:
     """Shots whose footprint touches a window."""
     size = grid.cell_size_m
     west, north = grid.west + window.col * size, grid.north - window.row * size

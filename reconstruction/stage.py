@@ -34,8 +34,10 @@ Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 
 MANIFEST = "manifest.json"
-# Computes shards on other machines: run, function, shards, folder, message -> results.
-Spreader = Callable[["Run", Callable[[Any, Path], Any], list[Any], Path, str], list[Any]]
+# What a shard reads.
+Reads = Callable[[Any], Iterable[Path]]
+# Computes shards on other machines: run, function, shards, folder, message, reads -> results.
+Spreader = Callable[["Run", Callable[[Any, Path], Any], list[Any], Path, str, Reads], list[Any]]
 # With less than this no survey goes on.
 _LITTLE_BYTES = 16 << 20
 _TOOLS = ("numpy", "scipy", "numba", "opencv-python-headless", "pycolmap", "rasterio", "DracoPy")
@@ -114,22 +116,27 @@ class Run:
         shards: Iterable[Shard],
         folder: Path,
         message: str,
+        reads: Reads,
     ) -> list[Result]:
         """Results of shards that may be computed on other machines, too.
 
         Parameters
         ----------
         function : callable
-            ``function(shard, folder) -> result``, all of it picklable. It reads nothing but photos
-            and finished stages, and leaves files in no other folder than the one it is given;
-            paths in its results are in that folder and may be of another machine.
+            ``function(shard, folder) -> result``, all of it picklable. It leaves files in no other
+            folder than the one it is given; paths in its results are in that folder and may be of
+            another machine. What many shards share and is dear to make is a cached property of
+            the object that it is a method of, and stays behind when that travels.
         shards : iterable
         folder : Path
             Where the files of all shards are afterwards.
         message : str
+        reads : callable
+            ``reads(shard)``: the photos and the files of finished stages that it reads, and nothing
+            else.
         """
         if self.spreader is not None:
-            return self.spreader(self, function, list(shards), folder, message)
+            return self.spreader(self, function, list(shards), folder, message, reads)
         return self.compute(function, shards, folder, message)
 
     def compute(

@@ -63,8 +63,10 @@ class Views:
         """Shots whose footprint touches a box of the local frame, given by two corners."""
         corners = np.array([(x, y, low[2]) for x in (low[0], high[0]) for y in (low[1], high[1])])
         plan = self.visibility.block.frame.to_map(corners)[:, :2]
-        west, south = plan.min(axis=0)
-        east, north = plan.max(axis=0)
+        return self.touching(*plan.min(axis=0), *plan.max(axis=0))
+
+    def touching(self, west: float, south: float, east: float, north: float) -> NDArray[np.int64]:
+        """Shots whose footprint touches a rectangle of the map."""
         prints = self.visibility.footprints
         touching = (prints[:, 0] < east) & (prints[:, 2] > west)
         return np.flatnonzero(touching & (prints[:, 1] < north) & (prints[:, 3] > south))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from reconstruction.errors import StageError
 from reconstruction.frame import LocalFrame
 from reconstruction.gltf import ROUNDING, TexturedMesh, to_glb
 from reconstruction.mesh import GridMesh, Heights, bridge, bridge_reach, skirt, thin, triangulate
-from reconstruction.rasters import RasterReader
+from reconstruction.rasters import Grid, RasterReader
 from reconstruction.stage import Run
 
 Array = NDArray[np.float64]
+# West, south, east, north.
+Bounds = tuple[float, float, float, float]
 
 NAME = "model"
 TILESET = "tileset.json"
@@ -118,20 +121,37 @@ class _Tile:
     bridged_cells: int
 
 
-class _Builder:
-    """Makes the tiles of one surface, level by level from the finest."""
+@dataclass(frozen=True)
+class _Shard:
+    """A tile to be built, with its nodes; None at the finest level, whose nodes lie in the DSM."""
 
-    def __init__(self, ground: Ground, dsm: RasterReader) -> None:
-        self.ground, self.grid, self._dsm = ground, dsm.grid, dsm
-        cell_m = self.grid.cell_size_m
-        texels_per_cell = 2 ** int(np.clip(np.rint(np.log2(cell_m / ground.texel_m)), 0, 2))
-        self.texel_m = cell_m / texels_per_cell
-        self.steps = _TILE_TEXELS // texels_per_cell
-        extent = max(self.grid.rows, self.grid.cols) - 1
-        self.levels = 1 + max(0, int(np.ceil(np.log2(max(extent, 1) / self.steps))))
-        # Nodes of the level being built; the finest ones are read from the file when needed.
-        self._nodes: Heights | None = None
-        self._thinned: Heights | None = None
+    row: int
+    col: int
+    nodes: Heights | None
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """How the tiles of a surface are laid out, and how one of them is built."""
+
+    ground: Ground
+    grid: Grid
+    texel_m: float
+    steps: int
+    levels: int
+
+    @classmethod
+    def of(cls, ground: Ground) -> _Tree:
+        """The tree over a surface."""
+        with RasterReader(ground.dsm) as dsm:
+            grid = dsm.grid
+        texels_per_cell = 2 ** int(
+            np.clip(np.rint(np.log2(grid.cell_size_m / ground.texel_m)), 0, 2)
+        )
+        steps = _TILE_TEXELS // texels_per_cell
+        extent = max(grid.rows, grid.cols) - 1
+        levels = 1 + max(0, int(np.ceil(np.log2(max(extent, 1) / steps))))
+        return cls(ground, grid, grid.cell_size_m / texels_per_cell, steps, levels)
 
     def places(self, level: int) -> list[tuple[int, int]]:
         """Row and column of the tiles of a level, neighbours after each other."""
@@ -140,22 +160,42 @@ class _Builder:
         cols = range(max(1, -(-(self.grid.cols - 1) // reach)))
         return [(row, col) for row in rows for col in (reversed(cols) if row % 2 else cols)]
 
-    def start(self, level: int) -> None:
-        """Take the nodes that the level below left, and make room for those of the level above."""
-        self._nodes = self._thinned
-        rows, cols = np.array(self.places(level)).max(axis=0) + 1
-        half = self.steps // 2
-        self._thinned = np.full((rows * half + 1, cols * half + 1), np.nan, np.float32)
-
-    def tile(self, level: int, row: int, col: int, folder: Path) -> _Tile | None:
-        """Build and write one tile; None where there is no surface."""
+    def bounds(self, level: int, row: int, col: int) -> Bounds:
+        """West, south, east, north of a tile, a step more than it reaches."""
         step_m = self.grid.cell_size_m * 2**level
-        heights, bridged = self._heights(row, col)
-        self._keep_thinned(row, col, thin(heights, step_m))
+        side_m = self.steps * step_m
+        west, north = self.grid.west + col * side_m, self.grid.north - row * side_m
+        return west - step_m, north - side_m - step_m, west + side_m + step_m, north + step_m
+
+    def shards(self, level: int, nodes: Heights | None) -> list[_Shard]:
+        """The tiles of a level, from the nodes that the level below left."""
+        size = self.steps + 1
+        return [
+            _Shard(row, col, None if nodes is None else _window(nodes, row, col, size))
+            for row, col in self.places(level)
+        ]
+
+    def thinned(self, level: int, parts: list[Heights]) -> Heights:
+        """Nodes for the level above. A node on a border belongs to the next tile."""
+        places, half = self.places(level), self.steps // 2
+        rows, cols = (np.array(places).max(axis=0) + 1) * half + 1
+        whole = np.full((rows, cols), np.nan, np.float32)
+        for (row, col), part in zip(places, parts, strict=True):
+            top, left = row * half, col * half
+            bottom, right = top + half, left + half
+            bottom, right = bottom + (bottom == rows - 1), right + (right == cols - 1)
+            whole[top:bottom, left:right] = part[: bottom - top, : right - left]
+        return whole
+
+    def tile(self, level: int, shard: _Shard, folder: Path) -> tuple[_Tile | None, Heights]:
+        """Build one tile, None where there is no surface, and thin its nodes."""
+        heights, bridged = self._heights(shard) if shard.nodes is None else (shard.nodes, 0)
+        step_m, row, col = self.grid.cell_size_m * 2**level, shard.row, shard.col
+        thinned = thin(heights, step_m)
         tolerance_m = step_m * self.ground.tolerance_cells
         mesh = triangulate(heights, step_m, tolerance_m)
         if len(mesh.faces) == 0:
-            return None
+            return None, thinned
         points = self._local(mesh, level, row, col, heights[tuple(mesh.nodes.T)])
         texel_m = self.texel_m * 2**level
         atlas = lay_out(points, mesh.faces.astype(np.int64), texel_m, _LIMIT_TEXELS)
@@ -172,34 +212,24 @@ class _Builder:
             _jpeg(picture, self.ground.jpeg_quality),
         )
         glb = to_glb(textured)
-        uri = f"{level}/{row}_{col}.glb"
-        (folder / uri).write_bytes(glb)
+        name = f"{row}_{col}.glb"
+        (folder / name).write_bytes(glb)
         low, high = textured.points.min(axis=0), textured.points.max(axis=0)
         rounding_m = (high - low).max() * ROUNDING
-        return _Tile(uri, low - rounding_m, high + rounding_m, len(mesh.faces), len(glb), bridged)
+        box = low - rounding_m, high + rounding_m
+        return _Tile(f"{level}/{name}", *box, len(mesh.faces), len(glb), bridged), thinned
 
-    def _heights(self, row: int, col: int) -> tuple[Heights, int]:
-        """Nodes of a tile, those on its border included, and how many of them were bridged."""
-        size, top, left = self.steps + 1, row * self.steps, col * self.steps
-        if self._nodes is not None:
-            return _window(self._nodes, top, left, size), 0
+    def _heights(self, shard: _Shard) -> tuple[Heights, int]:
+        """Nodes of the finest level, borders included, and how many of them were bridged."""
+        size, top, left = self.steps + 1, shard.row * self.steps, shard.col * self.steps
         radius = min(round(_BRIDGE_RADIUS_M / self.grid.cell_size_m), _BRIDGE_RADIUS_CELLS)
         margin = bridge_reach(radius)
-        wide = self._dsm.read(top - margin, left - margin, size + 2 * margin, size + 2 * margin)[0]
+        with RasterReader(self.ground.dsm) as dsm:
+            wide = dsm.read(top - margin, left - margin, size + 2 * margin, size + 2 * margin)[0]
         inner = np.s_[margin : margin + size, margin : margin + size]
         heights = bridge(wide, radius)[inner].copy()
         added = int(np.isnan(wide[inner][:-1, :-1]).sum() - np.isnan(heights[:-1, :-1]).sum())
         return heights, added
-
-    def _keep_thinned(self, row: int, col: int, thinned: Heights) -> None:
-        """Nodes for the level above. A node on a border belongs to the next tile."""
-        if self._thinned is None:
-            raise RuntimeError("a level is started before its tiles are built")
-        top, left = row * self.steps // 2, col * self.steps // 2
-        bottom, right = top + self.steps // 2, left + self.steps // 2
-        rows, cols = self._thinned.shape
-        bottom, right = bottom + (bottom == rows - 1), right + (right == cols - 1)
-        self._thinned[top:bottom, left:right] = thinned[: bottom - top, : right - left]
 
     def _local(self, mesh: GridMesh, level: int, row: int, col: int, elevation: Heights) -> Array:
         """Local coordinates of nodes of a tile; nodes are cell centres."""
@@ -209,8 +239,9 @@ class _Builder:
         return self.ground.frame.from_map(np.column_stack((easting, northing, elevation)))
 
 
-def _window(nodes: Heights, top: int, left: int, size: int) -> Heights:
-    """A square of nodes, NaN beyond the array."""
+def _window(nodes: Heights, row: int, col: int, size: int) -> Heights:
+    """The square of nodes of a tile, which shares its borders; NaN beyond the array."""
+    top, left = row * (size - 1), col * (size - 1)
     part = nodes[top : top + size, left : left + size]
     short = [(0, size - length) for length in part.shape]
     return np.pad(part, short, constant_values=np.nan)
@@ -230,63 +261,76 @@ def _jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
     return cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
-def write(ground: Ground, folder: Path, run: Run) -> Model3D:
+def write(
+    ground: Ground, folder: Path, run: Run, reads: Callable[[Bounds], list[Path]] = lambda _: []
+) -> Model3D:
     """Write ``tileset.json`` and its tiles into a folder.
+
+    Parameters
+    ----------
+    ground : Ground
+    folder : Path
+    run : Run
+    reads : callable
+        The files that pictures of tiles within these bounds are painted from.
 
     Raises
     ------
     StageError
         The surface has no piece large enough to show.
     """
+    tree = _Tree.of(ground)
     tiles: dict[tuple[int, int, int], _Tile] = {}
-    with RasterReader(ground.dsm) as dsm:
-        builder = _Builder(ground, dsm)
-        # Each level has a quarter of the tiles of the one below it.
-        done = 0.0
-        for level in range(builder.levels):
-            share = 0.75 * 0.25**level
-            (folder / str(level)).mkdir(parents=True, exist_ok=True)
-            builder.start(level)
+    nodes: Heights | None = None
+    # Each level has a quarter of the tiles of the one below it.
+    done = 0.0
+    for level in range(tree.levels):
 
-            def make(place: tuple[int, int], level: int = level) -> _Tile | None:
-                return builder.tile(level, *place, folder)
+        def read(shard: _Shard, level: int = level) -> list[Path]:
+            return [ground.dsm, *reads(tree.bounds(level, shard.row, shard.col))]
 
-            places = builder.places(level)
-            made = run.part(done, done + share).map(make, places, f"model level {level}: tile")
-            done += share
-            for place, tile in zip(places, made, strict=True):
-                if tile is not None:
-                    tiles[level, *place] = tile
-    output = _summary(builder, tiles, folder)
+        share = 0.75 * 0.25**level
+        place = folder / str(level)
+        place.mkdir(parents=True, exist_ok=True)
+        message = f"model level {level}: tile"
+        shards = tree.shards(level, nodes)
+        build = partial(tree.tile, level)
+        made = run.part(done, done + share).spread(build, shards, place, message, read)
+        done += share
+        for shard, (tile, _) in zip(shards, made, strict=True):
+            if tile is not None:
+                tiles[level, shard.row, shard.col] = tile
+        nodes = tree.thinned(level, [thinned for _, thinned in made])
+    output = _summary(tree, tiles, folder)
     facts = {name: value for name, value in asdict(output).items() if name != "tileset"}
-    document = _tileset(builder, tiles, facts)
+    document = _tileset(tree, tiles, facts)
     (folder / TILESET).write_text(json.dumps(document, separators=(",", ":")))
     (folder / FACTS).write_text(json.dumps(facts, indent=1))
     return output
 
 
 def _tileset(
-    builder: _Builder, tiles: Mapping[tuple[int, int, int], _Tile], facts: Any
+    tree: _Tree, tiles: Mapping[tuple[int, int, int], _Tile], facts: Any
 ) -> dict[str, Any]:
-    top = builder.levels - 1
-    root = _node(builder, tiles, top, 0, 0)
+    top = tree.levels - 1
+    root = _node(tree, tiles, top, 0, 0)
     if root is None:
         raise StageError(NAME, "The surface model has no piece large enough to show.", EMPTY_HINT)
-    transform = ecef_transform(builder.ground.frame, builder.ground.geoid_height_m)
+    transform = ecef_transform(tree.ground.frame, tree.ground.geoid_height_m)
     root["transform"] = transform.T.ravel().tolist()
     return {
         "asset": {"version": "1.1", "extras": facts},
-        "geometricError": _error_m(builder, top + 1),
+        "geometricError": _error_m(tree, top + 1),
         "root": root,
     }
 
 
-def _error_m(builder: _Builder, level: int) -> float:
-    return 0.0 if level == 0 else _ERROR_TEXELS * builder.texel_m * 2.0**level
+def _error_m(tree: _Tree, level: int) -> float:
+    return 0.0 if level == 0 else _ERROR_TEXELS * tree.texel_m * 2.0**level
 
 
 def _node(
-    builder: _Builder, tiles: Mapping[tuple[int, int, int], _Tile], level: int, row: int, col: int
+    tree: _Tree, tiles: Mapping[tuple[int, int, int], _Tile], level: int, row: int, col: int
 ) -> dict[str, Any] | None:
     """A tile and its descendants, as 3D Tiles writes them; boxes hold all that is below them.
 
@@ -294,7 +338,7 @@ def _node(
     coarse tile is a node without content.
     """
     below = [(level - 1, 2 * row + down, 2 * col + right) for down in (0, 1) for right in (0, 1)]
-    found = [_node(builder, tiles, *place) for place in below] if level else []
+    found = [_node(tree, tiles, *place) for place in below] if level else []
     children = [child for child in found if child is not None]
     tile = tiles.get((level, row, col))
     boxes = [_corners(child["boundingVolume"]["box"]) for child in children]
@@ -304,7 +348,7 @@ def _node(
     low, high = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
     node: dict[str, Any] = {
         "boundingVolume": {"box": _box(low, high)},
-        "geometricError": _error_m(builder, level),
+        "geometricError": _error_m(tree, level),
         "refine": "REPLACE",
     }
     if tile:
@@ -326,19 +370,17 @@ def _corners(box: list[float]) -> tuple[Array, Array]:
     return centre - half, centre + half
 
 
-def _summary(
-    builder: _Builder, tiles: Mapping[tuple[int, int, int], _Tile], folder: Path
-) -> Model3D:
-    cell_m = builder.grid.cell_size_m
+def _summary(tree: _Tree, tiles: Mapping[tuple[int, int, int], _Tile], folder: Path) -> Model3D:
+    cell_m = tree.grid.cell_size_m
     return Model3D(
         folder / TILESET,
-        builder.levels,
+        tree.levels,
         len(tiles),
         sum(tile.triangles for tile in tiles.values()),
         sum(tile.size_bytes for tile in tiles.values()),
-        root.size_bytes if (root := tiles.get((builder.levels - 1, 0, 0))) else 0,
-        builder.texel_m,
-        cell_m * builder.ground.tolerance_cells,
+        root.size_bytes if (root := tiles.get((tree.levels - 1, 0, 0))) else 0,
+        tree.texel_m,
+        cell_m * tree.ground.tolerance_cells,
         sum(tile.bridged_cells for tile in tiles.values()) * cell_m**2,
     )
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reconstruction.block import Block
-from reconstruction.errors import OptionError, StageError
+from reconstruction.charts import Atlas
+from reconstruction.errors import OptionError
 from reconstruction.exposure import Exposures
 from reconstruction.rasters import RasterReader
 from reconstruction.stage import Run, Stage
 from reconstruction.surface import Surface
 from reconstruction.texture import bake
 from reconstruction.texture_views import Views
-from reconstruction.tile_tree import EMPTY_HINT, NAME, Ground, Model3D, load, write
+from reconstruction.tile_tree import NAME, Array, Bounds, Ground, Model3D, load, write
 from reconstruction.visibility import Visibility
 
 _BUFFER_SCALE = 0.25
@@ -98,30 +101,53 @@ class ModelOptions:
         return known[quality]
 
 
+@dataclass(frozen=True)
+class _Painter:
+    """Paints tiles with photos: a `reconstruction.tile_tree.Paint`."""
+
+    inputs: ModelInputs
+
+    def __reduce__(self) -> tuple[type[_Painter], tuple[Any, ...]]:
+        return _Painter, (self.inputs,)
+
+    @cached_property
+    def views(self) -> Views:
+        """The photos, as they see the surface."""
+        inputs = self.inputs
+        with RasterReader(inputs.dsm) as dsm:
+            surface = Surface.from_raster(dsm, inputs.gsd_m / _BUFFER_SCALE, _FILL_M)
+        visibility = Visibility(inputs.block, surface, _BUFFER_SCALE)
+        return Views(visibility, inputs.photos, inputs.exposures)
+
+    def __call__(self, points: Array, atlas: Atlas, texel_m: float) -> NDArray[np.uint8]:
+        return bake(self.views, points, atlas, texel_m)
+
+    def reads(self, bounds: Bounds) -> list[Path]:
+        """The photos that a tile within these bounds may show."""
+        shots = self.inputs.block.shots
+        near = self.views.touching(*bounds)
+        return [self.inputs.photos[shots[index].name] for index in near]
+
+
 def build(inputs: ModelInputs, options: ModelOptions, folder: Path, run: Run) -> Model3D:
     """Write ``tileset.json`` and its tiles into a folder.
 
     Raises
     ------
     StageError
-        The DSM is empty.
+        The DSM has no piece large enough to show.
     """
-    with RasterReader(inputs.dsm) as dsm:
-        surface = Surface.from_raster(dsm, inputs.gsd_m / _BUFFER_SCALE, _FILL_M)
-    if np.isnan(surface.mean_m):
-        raise StageError(NAME, "The surface model holds no ground.", EMPTY_HINT)
-    visibility = Visibility(inputs.block, surface, _BUFFER_SCALE)
-    views = Views(visibility, inputs.photos, inputs.exposures)
+    painter = _Painter(inputs)
     ground = Ground(
         inputs.block.frame,
         inputs.dsm,
-        partial(bake, views),
+        painter,
         options.texel_gsd * inputs.gsd_m,
         options.tolerance_cells,
         options.jpeg_quality,
         inputs.geoid_height_m,
     )
-    return write(ground, folder, run)
+    return write(ground, folder, run, painter.reads)
 
 
 MODEL: Stage[ModelInputs, ModelOptions, Model3D] = Stage(NAME, 1, 0.6, build, load)

@@ -1,21 +1,20 @@
 """Shards of a stage, computed by whichever workers have time.
 
-The worker of a run lays a plan into storage, the function and its shards in batches, and puts a
-job for each batch into the queue. Then it takes back what nobody has begun, the last first, and
-computes that itself; when nothing is left to take back it waits for the others, and does again what
-came to nothing. So a run depends on no other worker, not on the queue, and not on how often a batch
-is done.
+The worker of a run lays a plan into storage, the function and its shards in batches, each with the
+names of the files that it reads, and puts a job for each batch into the queue. Then it takes back
+what nobody has begun, the last first, and computes that itself; when nothing is left to take back
+it waits for the others, and does again what came to nothing. So a run depends on no other worker,
+not on the queue, and not on how often a batch is done.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
 import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -52,13 +51,17 @@ class Spreader:
         shards: list[Any],
         folder: Path,
         message: str,
+        reads: Callable[[Any], Iterable[Path]],
     ) -> list[Any]:
         """Results of all shards, in their order."""
-        size = max(_LEAST_SHARDS, -(-len(shards) // _MOST_BATCHES))
+        # A batch keeps all cores of its worker busy.
+        size = max(_LEAST_SHARDS, run.jobs, -(-len(shards) // _MOST_BATCHES))
         batches = [shards[start : start + size] for start in range(0, len(shards), size)]
+        if len(batches) < 2:
+            return run.compute(function, shards, folder, message)
         # Whoever listens keeps the stages before, which the others need.
         run.progress(0.0, message)
-        plan = self._lay(function, batches)
+        plan = self._lay(function, batches, reads)
         jobs = {number: f"{plan}-{number}" for number in range(len(batches))}
         results: dict[int, list[Any]] = {}
         try:
@@ -81,13 +84,24 @@ class Spreader:
             self._storage.drop(self._survey_id)
         return [result for number in sorted(results) for result in results[number]]
 
-    def _lay(self, function: Callable[[Any, Path], Any], batches: list[list[Any]]) -> str:
+    def _lay(
+        self,
+        function: Callable[[Any, Path], Any],
+        batches: list[list[Any]],
+        reads: Callable[[Any], Iterable[Path]],
+    ) -> str:
         plan = uuid4().hex
-        with tempfile.NamedTemporaryFile() as file:
-            pickle.dump((function, batches), file)
-            file.flush()
-            self._storage.send(self._survey_id, plan, Path(file.name))
+        self._hand_over(plan, function)
+        for number, batch in enumerate(batches):
+            files = {path for shard in batch for path in reads(shard)}
+            self._hand_over(f"{plan}-{number}-shards", (batch, files))
         return plan
+
+    def _hand_over(self, name: str, content: Any) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            pickle.dump(content, file)
+            file.flush()
+            self._storage.send(self._survey_id, name, Path(file.name))
 
     def _come_back(
         self, jobs: dict[int, str], open_: set[int], plan: str, folder: Path
@@ -98,35 +112,36 @@ class Spreader:
             if queues.state(jobs[number]) == "finished":
                 with tempfile.TemporaryDirectory(dir=folder.parent) as name:
                     archive = Path(name) / "archive"
-                    self._storage.fetch(self._survey_id, f"{plan}-{number}", archive)
+                    self._storage.fetch(self._survey_id, f"{plan}-{number}-results", archive)
                     found[number] = _unpack(archive, folder)
         return found
 
 
-def compute(storage: Storage, survey_id: UUID, plan: str, number: int) -> None:
+def compute(storage: Storage, survey_id: UUID, plan: str, number: int, cores: int) -> None:
     """Compute a batch for the worker of a run; nothing where that gave up waiting."""
     from reconstruction.stage import Run
 
     with tempfile.TemporaryDirectory(prefix="cairn-") as name:
         root = Path(name)
         try:
-            storage.fetch(survey_id, plan, root / "plan")
+            function = _taken(storage, survey_id, plan, root / "function")
+            shards, files = _taken(storage, survey_id, f"{plan}-{number}-shards", root / "shards")
         except FileNotFoundError:
             return
-        # Stages and photos lie where the plan's paths lead.
-        storage.photos(survey_id)
-        storage.workspace(survey_id)
-        with (root / "plan").open("rb") as file:
-            # Written by another worker of this installation, like everything in storage.
-            function, batches = pickle.load(file)  # noqa: S301
+        storage.bring(survey_id, files)
         folder = root / "files"
         folder.mkdir()
-        run = Run(jobs=len(os.sched_getaffinity(0)))
-        results = run.compute(function, batches[number], folder, "shards")
+        results = Run(jobs=cores).compute(function, shards, folder, "shards")
         (folder / _RESULTS).write_bytes(pickle.dumps(results))
         with tarfile.open(root / "archive", "w") as tar:
             tar.add(folder, ".")
-        storage.send(survey_id, f"{plan}-{number}", root / "archive")
+        storage.send(survey_id, f"{plan}-{number}-results", root / "archive")
+
+
+def _taken(storage: Storage, survey_id: UUID, name: str, path: Path) -> Any:
+    storage.fetch(survey_id, name, path)
+    # Written by another worker of this installation, like everything in storage.
+    return pickle.loads(path.read_bytes())  # noqa: S301
 
 
 def _unpack(archive: Path, folder: Path) -> list[Any]:

@@ -6,7 +6,7 @@ come from identifiers and from names that `app.services.uploads` cleaned, never 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -62,6 +62,9 @@ class Storage(Protocol):
 
     def workspace(self, survey_id: UUID) -> Path:
         """Folder on disk that a survey is processed in, with the stages that were kept."""
+
+    def bring(self, survey_id: UUID, files: Iterable[Path]) -> None:
+        """Have these photos, and the finished stages that these files are of, on disk."""
 
     def keep(self, survey_id: UUID, stage: str) -> None:
         """Keep a finished stage for whoever goes on after this worker."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -127,6 +127,9 @@ class FolderStorage:
     def workspace(self, survey_id: UUID) -> Path:
         """Folder that the survey is processed in; finished stages stay in it for the next run."""
         return self._folder("surveys", str(survey_id), "workspace")
+
+    def bring(self, survey_id: UUID, files: Iterable[Path]) -> None:
+        """Nothing to do: they are where they were."""
 
     def keep(self, survey_id: UUID, stage: str) -> None:
         """Nothing to do: stages are where the next worker finds them."""

@@ -21,7 +21,7 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +58,8 @@ _IDLE_S = 24 * 3600.0
 _AWAY = (ConnectionError, HTTPClientError, IncompleteReadError, S3UploadFailedError)
 _SERVER_ERROR = 500
 _MISSING = ("NoSuchKey", "404")
+# Metadata of a stage: tells it from those of other inputs and options.
+_MADE_OF = "made-of"
 
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
@@ -124,15 +126,21 @@ class S3Storage:
 
     def photos(self, survey_id: UUID) -> Path:
         """Fetch the photos that are not on disk yet, with the times that they have in the store."""
-        folder = self._place(survey_id, "photos")
         self._tidy()
-        prefix = f"{self._survey(survey_id)}photos/"
-        found = _patiently(self._list, prefix)
-        there = {item["Key"].removeprefix(prefix): item for item in found}
+        folder, there = self._place(survey_id, "photos"), self._photos(survey_id)
         for path in folder.iterdir():
             if path.name not in there and not path.name.startswith("."):
                 path.unlink(missing_ok=True)
+        self._fetch_photos(folder, there)
+        return folder
 
+    def _photos(self, survey_id: UUID) -> dict[str, Any]:
+        """What the store says of the photos of a survey, by their names."""
+        prefix = f"{self._survey(survey_id)}photos/"
+        found = _patiently(self._list, prefix)
+        return {item["Key"].removeprefix(prefix): item for item in found}
+
+    def _fetch_photos(self, folder: Path, there: dict[str, Any]) -> None:
         def fetch(name: str) -> None:
             path, item = folder / name, there[name]
             taken_s = item["LastModified"].timestamp()
@@ -144,39 +152,58 @@ class S3Storage:
             self._fetch(item["Key"], path, taken_s)
 
         _at_once(fetch, there)
-        return folder
 
     def workspace(self, survey_id: UUID) -> Path:
         """Unpack the stages that an earlier worker kept and this one does not have."""
-        folder = self._place(survey_id, "workspace")
-        prefix = f"{self._survey(survey_id)}work/"
+        folder, prefix = self._place(survey_id, "workspace"), f"{self._survey(survey_id)}work/"
         for item in _patiently(self._list, prefix):
             stage = item["Key"].removeprefix(prefix).removesuffix(".tar")
-            if (folder / "work" / stage).is_dir():
-                continue
-            with tempfile.TemporaryDirectory(prefix="stage-", dir=folder) as name:
-                archive = Path(name) / "archive"
-                _patiently(self._client.download_file, self.bucket, item["Key"], str(archive))
-                with tarfile.open(archive) as tar:
-                    tar.extractall(name, filter="data")
-                (folder / "work").mkdir(exist_ok=True)
-                # Another process of this machine may have been quicker.
-                if not (folder / "work" / stage).is_dir():
-                    (Path(name) / stage).rename(folder / "work" / stage)
+            if not (folder / "work" / stage).is_dir():
+                self._unpack(item["Key"], folder / "work" / stage)
         return folder
+
+    def bring(self, survey_id: UUID, files: Iterable[Path]) -> None:
+        """Fetch these photos and unpack the stages of these files."""
+        photos = self._place(survey_id, "photos")
+        work = self._place(survey_id, "workspace") / "work"
+        names, stages = set(), set()
+        for path in files:
+            if path.is_relative_to(work):
+                stages.add(path.relative_to(work).parts[0])
+            else:
+                names.add(path.relative_to(photos).as_posix())
+        known = self._photos(survey_id) if names else {}
+        self._fetch_photos(photos, {name: known[name] for name in names & known.keys()})
+        for stage in stages:
+            key = f"{self._survey(survey_id)}work/{stage}.tar"
+            # What lies here may be of an earlier run with other options.
+            if _patiently(self._metadata, key).get(_MADE_OF) != _made_of(work / stage):
+                self._unpack(key, work / stage)
+
+    def _unpack(self, key: str, folder: Path) -> None:
+        folder.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="stage-", dir=folder.parent.parent) as name:
+            archive = Path(name) / "archive"
+            _patiently(self._client.download_file, self.bucket, key, str(archive))
+            with tarfile.open(archive) as tar:
+                tar.extractall(name, filter="data")
+            shutil.rmtree(folder, ignore_errors=True)
+            # Another process of this machine may have been quicker.
+            if not folder.is_dir():
+                (Path(name) / folder.name).rename(folder)
 
     def keep(self, survey_id: UUID, stage: str) -> None:
         """Send the folder of a finished stage as one object, unless the store has it."""
         folder = self._place(survey_id, "workspace") / "work" / stage
-        made_of = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+        made_of = _made_of(folder)
         key = f"{self._survey(survey_id)}work/{stage}.tar"
-        if _patiently(self._metadata, key).get("made-of") == made_of:
+        if _patiently(self._metadata, key).get(_MADE_OF) == made_of:
             return
         with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".tar") as file:
             with tarfile.open(fileobj=file, mode="w") as tar:
                 tar.add(folder, stage)
             file.flush()
-            extra = {"Metadata": {"made-of": made_of}}
+            extra = {"Metadata": {_MADE_OF: made_of}}
             _patiently(self._client.upload_file, file.name, self.bucket, key, ExtraArgs=extra)
 
     def send(self, survey_id: UUID, name: str, path: Path) -> None:
@@ -392,6 +419,12 @@ def _tell_gdal(endpoint: str) -> None:
         os.environ["AWS_S3_ENDPOINT"] = parts.netloc
         os.environ["AWS_HTTPS"] = "YES" if parts.scheme == "https" else "NO"
         os.environ["AWS_VIRTUAL_HOSTING"] = "FALSE"
+
+
+def _made_of(stage: Path) -> str:
+    """What tells a finished stage from others of its name; empty where there is none."""
+    manifest = stage / "manifest.json"
+    return hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else ""
 
 
 def _files(folder: Path, names: list[str]) -> Iterator[tuple[str, Path]]:

@@ -97,9 +97,10 @@ def web(environment, port, log):
     return Process(command, environment, log, ready)
 
 
-def worker(environment, log):
-    """A worker."""
-    return Process([sys.executable, "-m", "app.worker"], environment, log, lambda: True)
+def worker(environment, log, *queues):
+    """A worker of all queues, or of these."""
+    command = [sys.executable, "-m", "app.worker", *(("--queues", *queues) if queues else ())]
+    return Process(command, environment, log, lambda: True)
 
 
 def clock(environment, log):

@@ -1,7 +1,8 @@
 """Shards on several workers: the same results as on one, whatever happens to the others."""
 
+import time
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
@@ -11,21 +12,31 @@ from rq.job import Job
 from app import queues
 from app.extensions import redis
 from app.services import spreading
+from reconstruction import orthomosaic, tile_tree
 from reconstruction.dense import DENSE, DenseInputs, DenseOptions
 from reconstruction.errors import Cancelled
 from reconstruction.features import FEATURES, FeatureInputs, FeatureOptions
 from reconstruction.images import PhotoFolder, read_flight
+from reconstruction.orthomosaic import ORTHOMOSAIC, OrthomosaicInputs, OrthomosaicOptions
 from reconstruction.stage import Run, perform
+from reconstruction.tiles3d import MODEL, ModelInputs, ModelOptions
 from tests.app import live
 from tests.reconstruction import dense_scene
+from tests.reconstruction.model import conftest as yard_scene
 
 SHARDS = list(range(40))
+SURVEY = UUID("5a1f0000-0000-4000-8000-000000000002")
 
 
 def square(number, folder):
     """A shard: its square, and a file of it."""
     (folder / f"{number}.txt").write_text(str(number**2))
     return number**2
+
+
+def reads(number):
+    """The shards are all there is."""
+    return ()
 
 
 def failing(number, folder):
@@ -82,7 +93,7 @@ def begin_and_die(heartbeat):
 
 def test_alone_a_worker_computes_all_shards(spread):
     run, folder = spread
-    check(run.spread(square, SHARDS, folder, "squares"), folder)
+    check(run.spread(square, SHARDS, folder, "squares", reads), folder)
 
 
 @pytest.mark.parametrize("count", [2, None])
@@ -92,7 +103,7 @@ def test_others_compute_some_or_all(spread, count, monkeypatch):
     here = []
     compute = Run.compute
     monkeypatch.setattr(Run, "compute", lambda *args: here.append(args[2]) or compute(*args))
-    check(run.spread(square, SHARDS, folder, "squares"), folder)
+    check(run.spread(square, SHARDS, folder, "squares", reads), folder)
     # `compute` runs in this process on either side; those of the helper are listed first.
     assert len(here) == 5
 
@@ -100,20 +111,20 @@ def test_others_compute_some_or_all(spread, count, monkeypatch):
 def test_what_a_dead_worker_had_begun_is_computed_again(spread):
     run, folder = spread
     Others(run, lambda: begin_and_die(datetime.now(UTC) - timedelta(minutes=3)))
-    check(run.spread(square, SHARDS, folder, "squares"), folder)
+    check(run.spread(square, SHARDS, folder, "squares", reads), folder)
 
 
 def test_an_emptied_queue_costs_nothing(spread):
     run, folder = spread
     Others(run, lambda: redis().flushall())
-    check(run.spread(square, SHARDS, folder, "squares"), folder)
+    check(run.spread(square, SHARDS, folder, "squares", reads), folder)
 
 
 def test_an_error_is_that_of_the_shard(spread):
     run, folder = spread
     Others(run, help_out)
     with pytest.raises(ValueError, match="is odd"):
-        run.spread(failing, SHARDS, folder, "squares")
+        run.spread(failing, SHARDS, folder, "squares", reads)
     assert waiting() == []
 
 
@@ -128,7 +139,7 @@ def test_cancellation_reaches_every_shard(spread):
     listener = redis().pubsub()
     listener.subscribe("rq:pubsub:dead")
     with pytest.raises(Cancelled):
-        run.spread(square, SHARDS, folder, "squares")
+        run.spread(square, SHARDS, folder, "squares", reads)
     assert waiting() == []
     _, told = (listener.get_message(timeout=5) for _ in range(2))
     listener.close()
@@ -136,31 +147,70 @@ def test_cancellation_reaches_every_shard(spread):
 
 
 def test_a_batch_that_nobody_waits_for_any_more_is_left(app):
-    spreading.compute(app.extensions["cairn_storage"], uuid4(), "gone", 0)
+    spreading.compute(app.extensions["cairn_storage"], uuid4(), "gone", 0, 1)
+
+
+def test_few_shards_are_computed_here(spread, monkeypatch):
+    run, folder = spread
+    monkeypatch.setattr(spreading, "COMPUTE", "nobody.is.asked")
+    assert run.spread(square, SHARDS[:3], folder, "squares", reads) == [0, 1, 4]
+    assert redis().keys("rq:*") == []
 
 
 def bits(app, stage, inputs, options, work, *, is_spread):
-    """What a stage writes, alone or with another worker that takes a batch."""
-    run = Run(spreader=spreading.Spreader(app.extensions["cairn_storage"], uuid4()))
-    helped = []
-    Others(run, lambda: helped.append(help_out(1)))
+    """What a stage writes, alone or with another process that takes at least a batch."""
+    run = Run(spreader=spreading.Spreader(app.extensions["cairn_storage"], SURVEY))
+    taken = []
+
+    def let_another_begin():
+        count, until = len(waiting()), time.monotonic() + 120
+        while len(waiting()) == count:
+            assert time.monotonic() < until, "nobody took a batch"
+            time.sleep(0.01)
+        taken.append(count - len(waiting()))
+
+    Others(run, let_another_begin)
     perform(stage, inputs, options, work, run if is_spread else Run())
-    assert len(helped) == is_spread
-    files = {path.name: path.read_bytes() for path in (work / stage.name).iterdir()}
+    assert (sum(taken) > 0) == is_spread
+    found = {p.relative_to(work): p.read_bytes() for p in work.rglob("*") if p.is_file()}
     # It tells how long the stage took.
-    del files["manifest.json"]
-    return files
+    return {path: content for path, content in found.items() if path.name != "manifest.json"}
 
 
-@pytest.mark.parametrize("name", ["features", "dense"])
-def test_a_stage_gives_the_same_bits_on_one_worker_and_on_two(app, name, tmp_path, monkeypatch):
+@pytest.fixture
+def another(app, services, tmp_path):
+    """A worker beside the test that computes shards, and nothing but shards."""
+    environment = live.environment(*services, app.extensions["cairn_storage"].root, 80)
+    process = live.worker(environment, tmp_path / "log", queues.SHARD)
+    with live.running(process):
+        yield process
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def work_of(name, folder, monkeypatch):
+    """A stage with what it takes; its shards are small, and many."""
+    monkeypatch.setattr(orthomosaic, "_TILE_PX", 128)
+    monkeypatch.setattr(tile_tree, "_TILE_TEXELS", 128)
     monkeypatch.setattr(spreading, "_LEAST_SHARDS", 2)
     if name == "features":
         photos = read_flight(PhotoFolder(live.small_flight() / "images"), Run()).photos
-        work = FEATURES, FeatureInputs(photos), FeatureOptions(800, 500)
-    else:
-        flight = dense_scene.fly(tmp_path, lambda x, y: np.cos(x / 9.0), dense_scene.texture())
-        work = DENSE, DenseInputs(*flight), DenseOptions.for_quality("preview")
+        return FEATURES, FeatureInputs(photos), FeatureOptions(800, 500)
+    if name == "dense":
+        flight = dense_scene.fly(folder, lambda x, y: np.cos(x / 9.0), dense_scene.texture())
+        return DENSE, DenseInputs(*flight), DenseOptions.for_quality("preview")
+    yard = yard_scene.build(folder)
+    if name == "orthomosaic":
+        inputs = OrthomosaicInputs(yard.block, yard.photos, yard.dsm, yard.gsd_m)
+        return ORTHOMOSAIC, inputs, OrthomosaicOptions()
+    inputs = ModelInputs(yard.block, yard.photos, yard.exposures, yard.dsm, yard.gsd_m)
+    return MODEL, inputs, ModelOptions()
+
+
+@pytest.mark.usefixtures("another")
+@pytest.mark.parametrize("name", ["features", "dense", "orthomosaic", "model"])
+def test_a_stage_gives_the_same_bits_on_one_worker_and_on_two(app, name, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    work = work_of(name, tmp_path / "photos", monkeypatch)
     alone = bits(app, *work, tmp_path / "alone", is_spread=False)
     spread = bits(app, *work, tmp_path / "spread", is_spread=True)
     assert len(alone) > 1

@@ -206,6 +206,31 @@ def test_a_stage_is_fetched_by_another_worker(storage):
     assert json.loads((found / "manifest.json").read_text()) == {"fingerprint": "2"}
 
 
+def test_only_what_a_shard_reads_is_fetched(storage):
+    survey = uuid4()
+    for name in ("one.jpg", "two.jpg"):
+        upload = uuid4()
+        storage.begin(upload)
+        send(storage, upload, b"jpeg", 0, 4, is_last=True)
+        storage.take(upload, survey, name)
+    names = ("one.jpg", "two.jpg", "features/manifest.json", "dsm/manifest.json")
+    files = [storage.photos(survey) / name for name in names[:2]]
+    files += [storage.workspace(survey) / "work" / name for name in names[2:]]
+    for path in files[2:]:
+        path.parent.mkdir(parents=True)
+        path.write_text("1")
+        storage.keep(survey, path.parent.name)
+    elsewhere(storage).bring(survey, files[1:3])
+    is_store = hasattr(storage, "scratch")
+    assert [path.is_file() for path in files] == [not is_store, True, True, not is_store]
+    # A stage of an earlier run lies there still.
+    files[2].write_text("2")
+    storage.keep(survey, "features")
+    files[2].write_text("1" if is_store else "2")
+    storage.bring(survey, files[2:3])
+    assert files[2].read_text() == "2"
+
+
 def test_windows_of_rasters_are_read_where_they_lie(storage):
     survey = uuid4()
     write_survey(storage.workspace(survey))

@@ -241,7 +241,7 @@ def test_a_coarser_model_is_smaller(made, yard, tmp_path):
 def test_an_empty_surface_is_refused(yard, tmp_path):
     with RasterReader(yard.dsm) as dsm, float_cog(tmp_path / "e.tif", dsm.grid, ["z"]) as raster:
         raster.write(0, 0, np.full((4, 4), np.nan, np.float32))
-    with pytest.raises(StageError, match="no ground"):
+    with pytest.raises(StageError, match="no piece large enough"):
         make(inputs_of(yard, dsm=tmp_path / "e.tif"), ModelOptions(), tmp_path)
 
 
