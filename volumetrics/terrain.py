@@ -20,13 +20,16 @@ Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
 
 # Slopes (rise by run) are those of a surface smoothed over this length.
-_SMOOTHING_M = 0.35
+SMOOTHING_M = 0.35
 # Haul roads are less steep, flanks of loose material steeper, even weathered ones.
 GENTLE = 0.22
 # Loose material rests at 30 to 40 degrees; from here on it is a wall, a machine or rock.
 STEEP = 1.15
 # Walls and machines stand out of what is around them by this much within this width.
 _NARROW_M, _STANDS_OUT_M = 2.4, 0.6
+# A wall goes on where material nearly reaches its top: it stands out by this much yet, and falls by
+# this much on its free side.
+_STILL_OUT_M, _FREE_SIDE_M = 0.25, 1.5
 # A gentle patch of this size may be ground; smaller ones are where the ground goes on.
 _WIDE_M2 = 60.0
 _RISING_SHARE = 0.12
@@ -66,7 +69,7 @@ def analyse(grid: Grid) -> Terrain:
     """Take a surface apart into ground, walls and what stands on the ground."""
     cell_m = grid.cell_size_m
     seen = np.isfinite(grid.elevation_m)
-    smooth = smoothed(grid.elevation_m, _SMOOTHING_M / cell_m)
+    smooth = smoothed(grid.elevation_m, SMOOTHING_M / cell_m)
     slope = np.where(seen, steepness(smooth, cell_m), np.nan)
     is_wall = _narrow(grid, seen)
     is_gentle = seen & (slope < GENTLE) & ~is_wall
@@ -108,16 +111,24 @@ def disk(radius_cells: float) -> Mask:
 def _narrow(grid: Grid, seen: Mask) -> Mask:
     """Cells of narrow things with steep sides: walls, machines, posts."""
     filled = np.where(seen, grid.elevation_m, np.nanmax(grid.elevation_m))
-    opened = ndimage.grey_opening(filled, footprint=disk(0.5 * _NARROW_M / grid.cell_size_m))
-    stands_out = seen & (filled - opened > _STANDS_OUT_M)
+    around = disk(0.5 * _NARROW_M / grid.cell_size_m)
+    lowest = ndimage.grey_erosion(filled, footprint=around)
+    opened = ndimage.grey_dilation(lowest, footprint=around)
+    out_m = np.where(seen, filled - opened, 0.0)
+    stands_out = out_m > _STANDS_OUT_M
     # The tip of a cone stands out, too, but has no steep side.
     steep = np.nan_to_num(steepness(grid.elevation_m, grid.cell_size_m)) > STEEP
     label, count = ndimage.label(stands_out, structure=np.ones((3, 3)))
     if count == 0:
         return stands_out
-    share = ndimage.mean(ndimage.binary_dilation(steep), label, np.arange(count + 1))
+    beside_steep = ndimage.binary_dilation(steep)
+    share = ndimage.mean(beside_steep, label, np.arange(count + 1))
     share[0] = 0.0
-    return np.asarray((share > 0.6)[label])
+    is_narrow = (share > 0.6)[label]
+    goes_on = beside_steep & (out_m > _STILL_OUT_M) & (filled - lowest > _FREE_SIDE_M)
+    return np.asarray(
+        ndimage.binary_propagation(is_narrow, np.ones((3, 3)), mask=is_narrow | goes_on)
+    )
 
 
 def _ground(smooth: Array, is_gentle: Mask, seen: Mask, cell_m: float) -> Mask:

@@ -154,7 +154,9 @@ def toe_polygon(
 
 
 def wall_edges(toe: shapely.Polygon, wall: Wall) -> list[list[int]]:
-    """The edges of an outline that run along a wall, as pairs of vertex indices.
+    """The edges of an outline that run mostly along a wall, as pairs of vertex indices.
+
+    A pile that is longer than its wall reaches over its ends.
 
     Parameters
     ----------
@@ -164,12 +166,9 @@ def wall_edges(toe: shapely.Polygon, wall: Wall) -> list[list[int]]:
     """
     front = shapely.LineString([wall.start, wall.end]).buffer(2.0 * _WALL_MARGIN_M)
     corners = shapely.get_coordinates(toe.exterior)[:-1]
-    count = len(corners)
-    return [
-        [i, (i + 1) % count]
-        for i in range(count)
-        if shapely.LineString([corners[i], corners[(i + 1) % count]]).within(front)
-    ]
+    edges = shapely.linestrings(np.stack((corners, np.roll(corners, -1, axis=0)), axis=1))
+    along_wall = shapely.length(shapely.intersection(edges, front)) > 0.5 * shapely.length(edges)
+    return [[int(i), (int(i) + 1) % len(corners)] for i in np.flatnonzero(along_wall)]
 
 
 def _smooth_minimum(a: Raster, b: Raster | np.float32, width: float) -> Raster:

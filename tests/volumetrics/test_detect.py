@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import shapely
+from scipy.ndimage import gaussian_filter
 
 from volumetrics.detect import propose
 from volumetrics.grid import Grid, area_fraction
@@ -119,3 +120,54 @@ def test_a_pile_half_outside_the_survey_is_less_certain():
     assert len(found) == 1
     assert found[0].confidence < 0.6
     assert any("not seen" in reason for reason in found[0].reasons)
+
+
+def heaped(grid, shape, height_m, slope=0.7):
+    """The grid with loose material on a shape, up to a height."""
+    x, y = np.meshgrid(grid.x_m(), grid.y_m())
+    depth_m = shapely.distance(shapely.points(x, y), shape.exterior)
+    inside = shapely.contains_xy(shape, x, y)
+    heap = np.where(inside, np.minimum(slope * depth_m, height_m), 0.0)
+    return grid.with_elevation(grid.elevation_m + heap)
+
+
+def test_a_low_plateau_is_as_certain_as_a_cone():
+    (proposal,) = propose(heaped(level(), shapely.box(15.0, 20.0, 45.0, 38.0), 1.5))
+    assert proposal.confidence > 0.9
+
+
+def test_a_pile_on_a_slope_is_judged_from_that_slope():
+    grid, _ = cone(level(), (30.0, 30.0), 8.0)
+    slope = 0.18 * (grid.x_m() - 30.0)[None, :]
+    (proposal,) = propose(grid.with_elevation(grid.elevation_m + slope))
+    assert proposal.confidence > 0.7
+    assert proposal.height_m == pytest.approx(5.2, abs=0.4)
+
+
+def test_a_machine_that_matching_smeared_is_no_pile():
+    grid = lifted(level(noise_m=0.0), shapely.box(28.0, 28.0, 32.0, 31.0), 2.2)
+    smeared = grid.with_elevation(gaussian_filter(grid.elevation_m, 0.45 / CELL_M))
+    assert propose(smeared, min_confidence=0.3) == ()
+
+
+def test_a_spur_of_a_bench_is_no_pile():
+    grid = level()
+    x, y = np.meshgrid(grid.x_m(), grid.y_m())
+    edge_m = 40.0 - 7.0 * np.exp(-(((x - 30.0) / 3.0) ** 2))
+    bench = 1.4 * np.clip((y - edge_m) / 2.0, 0.0, 1.0)
+    behind = np.where((y > 40.0) & (np.abs(x - 30.0) < 4.0), 0.5 * np.sin(3.0 * x), 0.0)
+    assert propose(grid.with_elevation(grid.elevation_m + bench + behind), min_confidence=0.3) == ()
+
+
+def test_a_wall_that_a_pile_nearly_reaches_is_a_wall_all_along():
+    grid = level()
+    wall = shapely.box(15.0, 40.0, 45.0, 40.75)
+    x, y = np.meshgrid(grid.x_m(), grid.y_m())
+    front_m = np.minimum.reduce([y - 30.0, x - 17.0, 43.0 - x])
+    heap = np.where(y < 40.0, np.clip(0.7 * front_m, 0.0, 2.55), 0.0)
+    on_wall = area_fraction(wall, grid) > 0.5
+    (proposal,) = propose(
+        grid.with_elevation(np.where(on_wall, 103.0, grid.elevation_m + heap)), min_confidence=0.5
+    )
+    assert proposal.toe.polygon.bounds[3] < 40.75
+    assert proposal.toe.walls.length > 0.85 * 26.0

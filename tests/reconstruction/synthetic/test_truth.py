@@ -112,3 +112,5 @@ def test_edges_along_a_wall_are_marked_and_no_others():
     toe = shapely.Polygon([(-2, -0.1), (-12, -0.1), (-13, 4), (-7, 6), (-1, 4)])
     assert wall_edges(toe, wall) == [[0, 1]]
     assert wall_edges(shapely.affinity.translate(toe, 0.0, 1.0), wall) == []
+    # Its end may reach over the wall's.
+    assert wall_edges(shapely.affinity.translate(toe, 4.0, 0.0), wall) == [[0, 1]]
