@@ -1,11 +1,13 @@
-"""How well piles are found, and rough lines snapped, on the demo quarry's true surfaces.
+"""How well piles are found, and rough lines snapped, on the demo quarry.
 
-    python -m bench.detection [--seeds N]
+    python -m bench.detection [--seeds N] [--quality preview standard] [--folder FOLDER]
 
-Each seed is a quarry with highwall, benches, bunker walls, vehicles, bushes and ruts, in two weeks.
-Noise of a survey is laid over the true surface. A pile is found when a proposal and its toe share
-half of what they cover together; a proposal that meets no toe so is a false one. Lines are compared
-where no wall takes the toe's place, and volumes above the plane with those of the true toe.
+Each seed is a quarry with highwall, benches, bunker walls, vehicles, bushes and ruts. Without a
+quality noise is laid over its true surfaces of two weeks; with one the surface is reconstructed
+from a rendered flight. A pile is found when a proposal and its toe share half of what they cover
+together; a proposal that meets no toe so is a false one. Piles that a flight shows in part count
+neither way. Lines are compared where no wall takes the toe's place, and volumes above the plane
+with those of the true toe.
 """
 
 from __future__ import annotations
@@ -14,23 +16,29 @@ import argparse
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import shapely
 
+from bench.programs import ROOT, run
+from bench.rendered_flights import Flight
 from reconstruction.synthetic.piles import wall_edges
 from reconstruction.synthetic.quarry import USUAL_YARD, Quarry, Stockpile, build_quarry
 from volumetrics.detect import propose
 from volumetrics.errors import VolumetricsError
-from volumetrics.grid import Grid
+from volumetrics.grid import Grid, area_fraction
 from volumetrics.noise import DsmNoise, NoiseComponent
+from volumetrics.polygons import read_toes
 from volumetrics.snap import snap
+from volumetrics.survey import open_survey
 from volumetrics.synthetic import draw_noise, draw_toe
 from volumetrics.toe import Toe, wall_lines
 from volumetrics.volume import measure
 
 CELL_M = 0.1
 MARGIN_M = 14.0
+RECONSTRUCTED_CELL_M, PHOTOS = 0.2, 30
 NOISE = DsmNoise((NoiseComponent(0.015, 0.6), NoiseComponent(0.01, 8.0)))
 SAME = 0.5
 CONFIDENCES = (0.3, 0.5, 0.7)
@@ -40,14 +48,25 @@ DRAWN_M = 0.35
 ROUGH_M, ROUGH_SIGMA_M, ROUGH_RANGE_M = 0.5, 0.6, 8.0
 STEP_M = 0.25
 BESIDE_WALL_M = 1.0
+LEAST_SEEN, BESIDE_M = 0.97, 1.0
 
 
 @dataclass(frozen=True)
 class Week:
-    """A surveyed quarry and the toes of its piles as a careful user draws them."""
+    """A surveyed quarry and the toes of its piles as a careful user draws them.
+
+    Parameters
+    ----------
+    grid : Grid
+    toes : tuple of Toe
+        Of the piles that were seen with the ground around them.
+    in_part : tuple of Toe
+        Of the other piles.
+    """
 
     grid: Grid
     toes: tuple[Toe, ...]
+    in_part: tuple[Toe, ...] = ()
 
 
 def weeks(seeds: int) -> Iterator[Week]:
@@ -57,6 +76,35 @@ def weeks(seeds: int) -> Iterator[Week]:
     for seed in range(1, seeds + 1):
         for week in (0, 1):
             yield _surveyed(build_quarry(seed, week, bounds, CELL_M), 100 * seed + week)
+
+
+def flights(folder: Path, seeds: int, quality: str) -> Iterator[Week]:
+    """Quarries of some seeds as reconstructed from rendered photos."""
+    for seed in range(1, seeds + 1):
+        flight = Flight(seed=seed, photos=PHOTOS)
+        place, survey = folder / flight.name, folder / f"{flight.name}_{quality}"
+        run("reconstruction.synthetic", place, *flight.arguments, is_quiet=True)
+        run("reconstruction", place / "images", survey, "--quality", quality, is_quiet=True)
+        yield _reconstructed(survey, place / "piles.geojson")
+
+
+def _reconstructed(folder: Path, piles: Path) -> Week:
+    survey = open_survey(folder)
+    grid = survey.overview(RECONSTRUCTED_CELL_M)
+    toes, _ = read_toes(piles, survey)
+    whole = [_seen(grid, toe) > LEAST_SEEN for toe in toes]
+    return Week(
+        grid,
+        tuple(toe for toe, is_whole in zip(toes, whole, strict=True) if is_whole),
+        tuple(toe for toe, is_whole in zip(toes, whole, strict=True) if not is_whole),
+    )
+
+
+def _seen(grid: Grid, toe: Toe) -> float:
+    """Share of a pile and of the ground beside it that the surface shows."""
+    around = toe.polygon.buffer(BESIDE_M)
+    fraction = area_fraction(around, grid)
+    return float(fraction[np.isfinite(grid.elevation_m)].sum() * grid.cell_area_m2 / around.area)
 
 
 def _surveyed(quarry: Quarry, seed: int) -> Week:
@@ -108,11 +156,15 @@ def print_found(quarries: Iterable[Week]) -> None:
         share = np.array([[overlap(one.toe, toe) for toe in week.toes] for one in proposals])
         share = share.reshape(len(proposals), len(week.toes))
         sure = np.array([one.confidence for one in proposals])
+        meets_part = np.array(
+            [any(one.toe.polygon.intersects(toe.polygon) for toe in week.in_part)
+             for one in proposals], dtype=bool,
+        )  # fmt: skip
         for least, counts in found.items():
             shown = share[sure >= least]
             counts[0] += len(week.toes)
             counts[1] += int((shown > SAME).any(axis=0).sum())
-            counts[2] += int((~(shown > SAME).any(axis=1)).sum())
+            counts[2] += int((~(shown > SAME).any(axis=1) & ~meets_part[sure >= least]).sum())
         for number, toe in enumerate(week.toes):
             if not (share[:, number] > SAME).any():
                 missed.append(toe.name)
@@ -168,10 +220,19 @@ def _print_lines(name: str, lines: list[np.ndarray], volumes: list[float]) -> No
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--quality", nargs="*", default=[])
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "bench")
     options = parser.parse_args()
+    if not options.quality:
+        _print("true surfaces", list(weeks(options.seeds)))
+    for quality in options.quality:
+        _print(f"reconstructed at {quality}", list(flights(options.folder, options.seeds, quality)))
+
+
+def _print(name: str, quarries: list[Week]) -> None:
     started = time.process_time()
-    quarries = list(weeks(options.seeds))
+    print(f"\n{name}")
     print_found(quarries)
     print_snapped(quarries)
     print(f"{time.process_time() - started:.0f} CPU-s")

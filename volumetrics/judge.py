@@ -90,7 +90,10 @@ def judge(terrain: Terrain, snapped: Snapped) -> Verdict:
         ),
         (_ramp(falls, 0.5, 0.9), f"the surface falls outwards along {falls:.0%} of the line"),
         (_ramp(upright, 0.5, 0.1), f"{upright:.0%} of the line stands like a wall or a machine"),
-        (_ramp(slender, 1.15, 0.9), f"its top is {slender:.1f} times as high as it is inside of the line"),
+        (
+            _ramp(slender, 1.15, 0.9),
+            f"its top is {slender:.1f} times as high as it is inside of the line",
+        ),
         (_ramp(uneven, 0.3, 0.12), f"its line goes up and down by {uneven:.0%} of its height"),
         (_ramp(cut, 0.4, 0.02), f"{cut:.0%} of the line is not seen on both sides"),
         (_ramp(rough_m, 0.2, _ROUGH_M), f"its skin is rough by {100.0 * rough_m:.0f} cm"),
