@@ -1,11 +1,11 @@
 """``python -m bench``: tables of accuracy, time and memory. They are printed, not judged.
 
-make bench                                     # two flights, real flights, intervals, speed
+make bench                                     # two flights, real flights, intervals, speed, web
 make bench BENCH="rendered --seeds 10"         # intervals over ten quarries: hours
 make bench BENCH="rendered --quality standard high --weeks 0 1"
 make bench BENCH="growth"                      # 18, 50 and 150 photos
 make bench BENCH="platform"                    # workers, queue, storage, chart
-make bench BENCH="web"                         # pages, tiles, uploads, requests a second
+make bench BENCH="web"                         # pages, tiles, uploads, requests, live volume
 make bench BENCH="intervals real"
 """
 
@@ -27,7 +27,7 @@ from bench.rendered_flights import (
 )
 
 _PARTS = ("rendered", "real", "growth", "intervals", "detection", "speed", "platform", "web")
-_USUAL = ("rendered", "real", "intervals", "speed")
+_USUAL = ("rendered", "real", "intervals", "speed", "web")
 _GROWTH = (18, 50, 150)
 _INTERVAL_PILES = 300
 

@@ -1,10 +1,14 @@
-"""A private database, queue and folder for a measurement, gone afterwards."""
+"""A private database, queue, folder and server for a measurement, gone afterwards."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,3 +29,30 @@ def installation() -> Iterator[dict[str, str]]:
                 "SECRET_KEY": "a key of the bench, known to everybody 0123456789",
                 "PUBLIC_URL": "http://localhost",
             }
+
+
+@contextlib.contextmanager
+def server(environment: dict[str, str], application: str, folder: Path) -> Iterator[int]:
+    """One process of the server that the images run, on a port of this machine."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [sys.executable, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{port}"]
+    command += ["--worker-class", "gthread", "--threads", "8", "--log-level", "warning"]
+    server = subprocess.Popen(
+        [*command, "--chdir", str(folder)], env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        until = time.monotonic() + 60.0
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1.0).close()
+                break
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(30)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import http.client
 import math
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,7 +40,8 @@ from app.models import (
 )
 from app.models.survey import SurveyKind
 from app.services import accounts, surveys, tokens
-from bench.installation import installation
+from bench.installation import installation, server
+from bench.live_volume import demo_survey, measure_live_volume
 from bench.programs import ROOT
 from reconstruction.rasters import Grid, float_cog, rgba_cog
 
@@ -65,6 +63,7 @@ application.add_url_rule("/api", "api", lambda: answer)
 
 def measure_web() -> None:
     """Print a table of what the server takes for pages, tiles, uploads and the API."""
+    survey = demo_survey()
     print("\n| what | aim | measured |\n|---|---|---|")
     with installation() as environment:
         app = create_app(Config.from_environment(environment))
@@ -83,9 +82,10 @@ def measure_web() -> None:
             db.session.remove()
         _inventory(_signed_in(app), site_id)
         _tiles(_signed_in(app), newest)
-        with _server(environment, "wsgi:application", ROOT) as port:
+        with server(environment, "wsgi:application", ROOT) as port:
             _upload(port, token, uploaded, Path(environment["STORAGE_URL"].removeprefix("file://")))
             _requests(port, token)
+    measure_live_volume(survey)
 
 
 def _five_years(user: User) -> Site:
@@ -214,33 +214,6 @@ def _tile_at(longitude: float, latitude: float) -> tuple[int, int]:
     return int(x), int(y)
 
 
-@contextlib.contextmanager
-def _server(environment: dict[str, str], application: str, folder: Path) -> Iterator[int]:
-    """One process of the server that the images run, on a port of this machine."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{port}"]
-    command += ["--worker-class", "gthread", "--threads", "8", "--log-level", "warning"]
-    server = subprocess.Popen(
-        [*command, "--chdir", str(folder)], env=environment, stderr=subprocess.DEVNULL
-    )
-    try:
-        until = time.monotonic() + 60.0
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1.0).close()
-                break
-            except OSError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
 def _upload(port: int, token: str, survey_id: UUID, folder: Path) -> None:
     """A gigabyte in the parts that browsers send, next to a copy of the same file."""
     source = folder / "source.las"
@@ -296,7 +269,7 @@ def _requests(port: int, token: str) -> None:
         folder = Path(environment["STORAGE_URL"].removeprefix("file://"))
         folder.mkdir()
         (folder / "bare.py").write_text(_BARE)
-        with _server(environment, "bare:application", folder) as bare_port:
+        with server(environment, "bare:application", folder) as bare_port:
             bare = _rate(f"http://127.0.0.1:{bare_port}/api", token)
     _row("API requests, list of sites", "–", f"{ours:.0f} a second, one process")
     _row("the same of a bare Flask route", "–", f"{bare:.0f} a second; ours is {ours / bare:.0%}")
