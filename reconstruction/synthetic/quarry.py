@@ -361,8 +361,10 @@ def _build_walls(
             continue
         top = float(np.median(ground[rows, cols][inside])) + pile.wall.height_m
         surface[rows, cols][inside] = top
-        material[rows, cols][inside] = INDEX["concrete"]
-        colour[rows, cols][inside] = MATERIALS["concrete"].colour
+        # Down to the foot, a cell outside: else half of the face would have the ground's colours.
+        seen = shapely.contains_xy(polygon.buffer(1.5 * grid.cell_m), x, y)
+        material[rows, cols][seen] = INDEX["concrete"]
+        colour[rows, cols][seen] = MATERIALS["concrete"].colour
 
 
 def _lay_targets(

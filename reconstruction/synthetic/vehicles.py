@@ -88,23 +88,28 @@ def fleet(week: int) -> tuple[Vehicle, ...]:
 
 
 def park(vehicle: Vehicle, grid: Grid, surface: Raster, colour: Raster) -> np.ndarray:
-    """Put a vehicle on the surface, in place; returns the mask of what it covers."""
+    """Put a vehicle on the surface, in place; returns the mask of what it colours.
+
+    That is a cell more than what it stands on: else half of its sides would look like the ground.
+    """
     rows, cols = grid.window(vehicle.x, vehicle.y, 7.0)
     angle = np.deg2rad(vehicle.heading_deg)
     dx, dy = grid.x[:, cols] - vehicle.x, grid.y[rows] - vehicle.y
     forward = np.cos(angle) * dx + np.sin(angle) * dy
     left = -np.sin(angle) * dx + np.cos(angle) * dy
-    covered = np.zeros(surface.shape, dtype=bool)
+    coloured = np.zeros(surface.shape, dtype=bool)
     under = (np.abs(forward) < 4.5) & (np.abs(left) < 1.4)
     if not under.any():
-        return covered
+        return coloured
     base = float(np.median(surface[rows, cols][under]))
     for box in vehicle.boxes:
         ahead, aside = forward - box.x, left - box.y
         top = base + box.top_m + box.rise * ahead
-        inside = (np.abs(ahead) < box.length / 2) & (np.abs(aside) < box.width / 2)
-        inside &= top > surface[rows, cols]
+        outside = np.maximum(np.abs(ahead) - box.length / 2, np.abs(aside) - box.width / 2)
+        higher = top > surface[rows, cols]
+        seen = higher & (outside < 1.5 * grid.cell_m)
+        inside = higher & (outside < 0.0)
         surface[rows, cols][inside] = top[inside]
-        colour[rows, cols][inside] = box.colour
-        covered[rows, cols] |= inside
-    return covered
+        colour[rows, cols][seen] = box.colour
+        coloured[rows, cols] |= seen
+    return coloured

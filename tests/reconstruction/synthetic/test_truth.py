@@ -9,6 +9,7 @@ import shapely
 import shapely.affinity
 
 from reconstruction.synthetic.grid import Grid
+from reconstruction.synthetic.materials import INDEX
 from reconstruction.synthetic.piles import Pile, Wall, smooth_height, stock, wall_edges
 from reconstruction.synthetic.quarry import (
     USUAL_YARD,
@@ -114,3 +115,14 @@ def test_edges_along_a_wall_are_marked_and_no_others():
     assert wall_edges(shapely.affinity.translate(toe, 0.0, 1.0), wall) == []
     # Its end may reach over the wall's.
     assert wall_edges(shapely.affinity.translate(toe, 4.0, 0.0), wall) == [[0, 1]]
+
+
+def test_what_is_built_looks_built_down_to_its_foot() -> None:
+    quarry = build_quarry(2, 0, (-62.0, -50.0, 62.0, 50.0), 0.1)
+    step = np.abs(np.diff(quarry.surface, axis=0))
+    for kind in ("concrete", "paint"):
+        built = quarry.material == INDEX[kind]
+        upright = step > 1.0
+        touches = built[:-1] | built[1:]
+        assert upright[touches].any()
+        assert (built[:-1] & built[1:])[upright & touches].all()
