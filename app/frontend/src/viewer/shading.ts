@@ -140,7 +140,8 @@ function rampTexture(ramp: Ramp): DataTexture {
 /** A ring as a picture, row by row from south. */
 function maskTexture(ring: readonly Local[], box: Vector4): Texture {
   const canvas = new OffscreenCanvas(MASK_SIDE, MASK_SIDE);
-  const pen = canvas.getContext("2d")!;
+  // In memory: to read it back from the graphics card waits for all that is being drawn there.
+  const pen = canvas.getContext("2d", { willReadFrequently: true })!;
   pen.fillStyle = "#fff";
   pen.beginPath();
   for (const [x, y] of ring) {
