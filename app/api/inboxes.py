@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.contract import Shape, check_version, contract
 from app.auth import policy
-from app.errors import InvalidInput
 from app.models import Inbox, Role
 from app.services import flighthub, inboxes
 from app.services.flighthub import Report
@@ -36,7 +35,7 @@ class InboxShape(InboxFields):
 
 
 class Secret(Shape):
-    """What FlightHub must send as `X-Auth-Token`. It is shown once."""
+    """What FlightHub must show. It is shown once."""
 
     secret: str
 
@@ -47,38 +46,75 @@ class _Reported(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-class FlightHubExtension(_Reported):
+class FlightHubCounts(_Reported):
+    """How many files of a flight are uploaded, and how many there will be."""
+
+    uploaded_file_count: Annotated[int, Field(ge=0, le=_MOST_FILES)]
+    expected_file_count: Annotated[int, Field(ge=0, le=_MOST_FILES)]
+
+
+class DockExtension(_Reported):
     """Which flight a file is of."""
 
     flight_id: Annotated[str, Field(min_length=1, max_length=300)]
 
 
-class FlightHubFile(_Reported):
-    """A file in the store."""
+class DockFile(_Reported):
+    """A file in the store, as a dock names it."""
 
     object_key: Annotated[str, Field(min_length=1, max_length=1024)]
-    ext: FlightHubExtension
+    ext: DockExtension
 
 
-class FlightHubCounts(_Reported):
-    """How many files of a flight are uploaded, and how many there will be."""
+class DockData(_Reported):
+    """One uploaded file."""
 
-    uploaded_file_count: Annotated[int, Field(ge=0, le=_MOST_FILES)]
-    expected_file_count: Annotated[int, Field(ge=1, le=_MOST_FILES)]
+    file: DockFile
+    flight_task: FlightHubCounts
 
 
-class FlightHubData(_Reported):
-    """One uploaded file; FlightHub 2 has the counts in `folder_info`, a dock in `flight_task`."""
+class FlightHubFile(_Reported):
+    """A file in the store, as FlightHub 2 names it."""
 
-    file: FlightHubFile
-    flight_task: FlightHubCounts | None = None
-    folder_info: FlightHubCounts | None = None
+    key: Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class FlightHubFolder(FlightHubCounts):
+    """The folder of a flight."""
+
+    folder_id: Annotated[int | str, Field(union_mode="left_to_right")]
 
 
 class FlightHubReport(_Reported):
-    """A report of FlightHub Sync, `file_upload_callback`."""
+    """A report of FlightHub 2, or a dock's `file_upload_callback`.
 
-    data: FlightHubData
+    FlightHub 2 reports other things to the same address: they name no folder, and nothing is done.
+    """
+
+    data: DockData | None = None
+    folder_info: FlightHubFolder | None = None
+    files: Annotated[list[FlightHubFile], Field(max_length=_MOST_FILES)] = Field(
+        default_factory=list
+    )
+
+    def reports(self) -> list[Report]:
+        """One report a file."""
+        if self.data is not None:
+            file, counts = self.data.file, self.data.flight_task
+            flight, keys = file.ext.flight_id, [file.object_key]
+        elif self.folder_info is not None:
+            counts = self.folder_info
+            flight, keys = f"folder {self.folder_info.folder_id}"[:300], [f.key for f in self.files]
+        else:
+            return []
+        numbers = counts.uploaded_file_count, counts.expected_file_count
+        return [Report(key, flight, *numbers) for key in keys]
+
+
+class FlightHubQuery(Shape):
+    """FlightHub 2 can be told an address for its reports, and no header."""
+
+    token: Annotated[str, Field(max_length=200)] = ""
 
 
 class FlightHubAnswer(Shape):
@@ -127,22 +163,13 @@ def renew_secret(site_id: UUID) -> Secret:
 
 @blueprint.post("/flighthub")
 @policy.anybody
-@contract(body=FlightHubReport, answer=FlightHubAnswer)
-def report(body: FlightHubReport) -> FlightHubAnswer:
-    """Take a report of FlightHub Sync; the secret of a site comes as `X-Auth-Token`."""
-    counts = body.data.flight_task or body.data.folder_info
-    if counts is None:
-        raise InvalidInput(
-            "The report has no counts.", "Send flight_task or folder_info.", field="data"
-        )
-    file = body.data.file
-    found = Report(
-        file.object_key,
-        file.ext.flight_id,
-        counts.uploaded_file_count,
-        counts.expected_file_count,
-    )
-    flighthub.note(request.headers.get("X-Auth-Token", ""), found)
+@contract(body=FlightHubReport, query=FlightHubQuery, answer=FlightHubAnswer)
+def report(body: FlightHubReport, query: FlightHubQuery) -> FlightHubAnswer:
+    """Take a report of FlightHub Sync; the secret of a site comes as `X-Auth-Token` or `token`."""
+    secret = request.headers.get("X-Auth-Token") or query.token
+    site_id = flighthub.site_of(secret)
+    for found in body.reports():
+        flighthub.note(site_id, found)
     return FlightHubAnswer()
 
 

@@ -11,7 +11,7 @@ from app.api.inboxes import InboxFields
 from app.auth import policy
 from app.models import Role
 from app.pages.forms import filled
-from app.services import inboxes
+from app.services import inboxes, notices
 from app.services.inboxes import Settings
 
 blueprint = Blueprint("inbox_pages", __name__)
@@ -39,4 +39,5 @@ def close(site_id: UUID) -> ResponseReturnValue:
 def renew_secret(site_id: UUID) -> ResponseReturnValue:
     """Make the secret for FlightHub, and show it this once."""
     secret = inboxes.renew_secret(policy.current_site())
-    return render_template("sites/inbox_secret.html", secret=secret)
+    address = notices.link(url_for("inboxes.report", token=secret))
+    return render_template("sites/inbox_secret.html", address=address)

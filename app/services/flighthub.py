@@ -6,9 +6,10 @@ count.
 
 References
 ----------
-DJI Cloud API, "Media Management", method ``file_upload_callback``: ``file`` with ``object_key``,
-``name`` and ``ext.flight_id``, ``flight_task`` with ``uploaded_file_count`` and
-``expected_file_count``. FlightHub 2 has the same counts in ``folder_info``.
+DJI SDK forum, "Cloud-to-Cloud Integration": ``files`` with a ``key`` each, ``folder_info`` with
+``folder_id``, ``uploaded_file_count`` and ``expected_file_count``. DJI Cloud API, "Media
+Management", method ``file_upload_callback``: ``file`` with ``object_key`` and ``ext.flight_id``,
+``flight_task`` with the same counts.
 """
 
 from __future__ import annotations
@@ -45,20 +46,31 @@ class Report:
     expected_count: int
 
 
-def note(secret: str, report: Report) -> Delivery:
-    """Note that a file of a flight is there.
+def site_of(secret: str) -> UUID:
+    """The site that a secret is of.
 
     Raises
     ------
     NotSignedIn
-        When the secret is that of no site.
-    InvalidInput
-        When the file lies elsewhere than in the inbox of the site.
+        When it is that of no site.
     """
     query = select(Inbox.site_id).where(Inbox.secret_hash == hash_secret(secret))
     site_id = db.session.scalar(query)
     if site_id is None:
-        raise NotSignedIn("The secret is that of no site.", "Send it as X-Auth-Token.")
+        raise NotSignedIn(
+            "The secret is that of no site.", "Send it as X-Auth-Token, or as token in the address."
+        )
+    return site_id
+
+
+def note(site_id: UUID, report: Report) -> Delivery:
+    """Note that a file of a flight is there.
+
+    Raises
+    ------
+    InvalidInput
+        When the file lies elsewhere than in the inbox of the site.
+    """
     name = _name(site_id, report.object_key)
     # Reports of one flight come at the same time.
     turns.wait_for(site_id)

@@ -282,8 +282,8 @@ def test_without_a_folder_of_the_installation_no_inbox_is_opened(app, people, cl
     assert inboxes.scan() == 0
 
 
-# A report as a dock sends it, and as FlightHub 2 does: other places for the counts, other extras.
-def reported(key, uploaded, expected, place="flight_task"):
+def reported(key, uploaded, expected):
+    """A report as a dock sends it."""
     return {
         "bid": str(uuid4()),
         "tid": str(uuid4()),
@@ -311,11 +311,30 @@ def reported(key, uploaded, expected, place="flight_task"):
                 "object_key": key,
                 "path": "DJI_202611241015_001",
             },
-            place: {
+            "flight_task": {
                 "expected_file_count": expected,
                 "uploaded_file_count": uploaded,
                 "flight_type": 0,
             },
+        },
+    }
+
+
+def reported_by_flighthub(key, uploaded, expected):
+    """A report as FlightHub 2 sends it."""
+    return {
+        "notify_type": "way_line_file_upload_complete",
+        "org_id": "5a6f9d4b",
+        "org_name": "North Quarries",
+        "prj_id": "cd4cc626",
+        "prj_name": "Pit 1",
+        "sn": "4TADKAQ000002J",
+        "task_info": {"task_type": "wayline", "tags": ["weekly"]},
+        "files": [{"name": key.rsplit("/", 1)[-1], "key": key}],
+        "folder_info": {
+            "expected_file_count": expected,
+            "uploaded_file_count": uploaded,
+            "folder_id": 4711,
         },
     }
 
@@ -325,8 +344,8 @@ def secret(site, client_of):
     return client_of("manager").post(f"/api/v1/sites/{site.id}/inbox/secret").json["secret"]
 
 
-@pytest.mark.parametrize("place", ["flight_task", "folder_info"])
-def test_a_flight_of_flighthub_starts_with_its_last_file(app, inbox, site, flight, secret, place):
+@pytest.mark.parametrize("report", [reported, reported_by_flighthub])
+def test_a_flight_of_flighthub_starts_with_its_last_file(app, inbox, site, flight, secret, report):
     client = app.test_client()
     files = dict(flight) | {"DJI_0005.MP4": b"a film"}
     folder = f"{site.id}/flighthub/project/DJI_202611241015_001"
@@ -335,7 +354,7 @@ def test_a_flight_of_flighthub_starts_with_its_last_file(app, inbox, site, fligh
     for uploaded, number in enumerate(order, 1):
         name = list(files)[number]
         inbox.put(f"{folder}/{name}", files[name])
-        body = reported(f"{inbox.prefix}{folder}/{name}", min(uploaded, 5), 6, place)
+        body = report(f"{inbox.prefix}{folder}/{name}", min(uploaded, 5), 6)
         answer = client.post("/api/v1/flighthub", json=body, headers={"X-Auth-Token": secret})
         assert (answer.status_code, answer.json["code"]) == (200, 0), answer.text
         assert flighthub.take_whole() == 0
@@ -345,7 +364,7 @@ def test_a_flight_of_flighthub_starts_with_its_last_file(app, inbox, site, fligh
     assert count(Survey) == 0
     name = list(files)[4]
     inbox.put(f"{folder}/{name}", files[name])
-    body = reported(f"{inbox.prefix}{folder}/{name}", 6, 6, place)
+    body = report(f"{inbox.prefix}{folder}/{name}", 6, 6)
     for _twice in range(2):
         client.post("/api/v1/flighthub", json=body, headers={"X-Auth-Token": secret})
     assert flighthub.take_whole() == 1
@@ -364,10 +383,23 @@ def test_only_the_secret_of_the_site_is_believed(app, inbox, site, secret, clien
     assert client.post(address, json=stolen, headers=right).status_code == 422
     above = reported(f"{inbox.prefix}{site.id}/flighthub/../../x/a.jpg", 1, 1)
     assert client.post(address, json=above, headers=right).status_code == 422
-    assert client.post(address, json={"data": {}}, headers=right).status_code == 422
+    assert client.post(address, json={"data": {"file": {}}}, headers=right).status_code == 422
     assert count(Delivery) == 0
     client_of("manager").post(f"/api/v1/sites/{site.id}/inbox/secret")
     assert client.post(address, json=body, headers=right).status_code == 401
+
+
+def test_flighthub_shows_its_secret_in_the_address(app, inbox, site, secret):
+    client, address = app.test_client(), "/api/v1/flighthub"
+    body = reported_by_flighthub(f"{inbox.prefix}{site.id}/flighthub/a.jpg", 1, 2)
+    assert client.post(f"{address}?token=guessed", json=body).status_code == 401
+    assert count(Delivery) == 0
+    assert client.post(f"{address}?token={secret}", json=body).json["code"] == 0
+    assert count(Delivery) == 1
+    # It tells of more than of files.
+    other = {"notify_type": "flighttask_progress", "sn": "4TADKAQ000002J", "status": 5}
+    assert client.post(f"{address}?token={secret}", json=other).json["code"] == 0
+    assert count(Delivery) == 1
 
 
 def test_a_report_of_a_file_that_is_not_there_waits(app, inbox, site, secret):
