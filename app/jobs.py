@@ -11,8 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from flask import Flask
+from rq import Retry
 
-from app import core, logs, memory
+from app import core, logs, memory, queues
 from app.config import Config
 from app.errors import AppError
 from app.extensions import db
@@ -31,6 +32,7 @@ from app.storage import FAILURES, Storage
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 1.0
+_MOST_EVICTIONS = 1000
 # The only stage of a surface that another program finished.
 _SURFACE = "surface"
 # What of the workspace are products; the rest is for resuming.
@@ -40,14 +42,17 @@ _PRODUCTS = (
 )  # fmt: skip
 
 
-def process(run_id: str) -> None:
-    """Make the products of a survey, from wherever an earlier attempt left off."""
+def process(run_id: str) -> Retry | None:
+    """Make the products of a survey, from wherever an earlier attempt left off.
+
+    The job of a worker that was told to go is done again, by another one.
+    """
     app = _app()
     logs.run_id.set(run_id)
     with app.app_context():
         run = runs.claim(UUID(run_id), f"{socket.gethostname()}:{os.getppid()}")
-        if run is not None:
-            _process(app, run)
+        is_left = run is not None and _process(app, run)
+    return Retry(max=_MOST_EVICTIONS, enqueue_at_front=True) if is_left else None
 
 
 def compute(survey_id: str, plan: str, number: int) -> None:
@@ -81,11 +86,17 @@ def _app() -> Flask:
 
 
 class _Pulse:
-    """Tells the row every second how far the run is, and hears there whether it should stop."""
+    """Tells the row every second how far the run is, and hears there whether it should stop.
 
-    def __init__(self, app: Flask, run_id: UUID) -> None:
+    A worker that was told to go leaves when a stage has ended: nothing is lost, and no pod that is
+    evicted waits for hours.
+    """
+
+    def __init__(self, app: Flask, run: Run) -> None:
         self.cancelled = threading.Event()
-        self._app, self._run_id = app, run_id
+        self.has_left = False
+        self._app, self._run_id, self._worker = app, run.id, run.worker
+        self._is_ending = False
         self._news = ("", 0.0, "starting")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -100,6 +111,9 @@ class _Pulse:
 
     def report(self, stage: str, fraction: float, message: str) -> None:
         """Take the progress of the recipe."""
+        if self._is_ending and stage != self._news[0]:
+            self.has_left = True
+            self.cancelled.set()
         self._news = (stage, fraction, message)
 
     def _beat(self) -> None:
@@ -108,22 +122,25 @@ class _Pulse:
                 with self._app.app_context():
                     if not runs.beat(self._run_id, *self._news):
                         self.cancelled.set()
+                    self._is_ending = queues.is_ending(self._worker)
             except Exception:
                 # A database that restarts must not end hours of work; the next beat tries again.
                 _log.exception("run %s could not tell its progress", self._run_id)
 
 
-def _process(app: Flask, run: Run) -> None:
+def _process(app: Flask, run: Run) -> bool:
+    """Do a run; whether it is left to another worker."""
     from reconstruction.errors import Cancelled, ReconstructionError
     from reconstruction.pipeline import RECIPE
 
     run_id, survey_id, options = run.id, run.survey_id, dict(run.options)
+    pulse = _Pulse(app, run)
     is_finished = run.survey.kind == SurveyKind.SURFACE
     runs.plan(run_id, [_SURFACE] if is_finished else [stage.name for stage in RECIPE])
     db.session.remove()
     storage: Storage = app.extensions["cairn_storage"]
     try:
-        with _Pulse(app, run_id) as pulse:
+        with pulse:
             if is_finished:
                 workspace = _take_surface(storage, survey_id, options, pulse)
             else:
@@ -132,6 +149,8 @@ def _process(app: Flask, run: Run) -> None:
                 workspace = _reconstruct(storage, survey_id, options, pulse, spreader, cores)
             storage.publish(survey_id, [n for n in _PRODUCTS if (workspace / n).exists()])
     except Cancelled:
+        if pulse.has_left and runs.give_back(run_id):
+            return True
         runs.fail(run_id, {}, RunState.CANCELLED)
     except ReconstructionError as error:
         _log.info("run %s failed", run_id, exc_info=True)
@@ -146,6 +165,7 @@ def _process(app: Flask, run: Run) -> None:
         runs.finish(run_id, _kept(facts), facts.get("verdict", {}))
     finally:
         storage.release(survey_id)
+    return False
 
 
 def _spreader(app: Flask, storage: Storage, survey_id: UUID) -> spreading.Spreader | None:

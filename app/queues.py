@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.exceptions import RedisError
-from rq import Queue
+from rq import Queue, Worker
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
@@ -30,6 +30,8 @@ _HOUR_S, _DAY_S = 3600, 24 * 3600
 _SILENT = timedelta(seconds=90)
 _BEGUN = (JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED)
 _MEMORY = "cairn:memory:"
+# What RQ notes of a worker that got SIGTERM while it was at a job.
+_ENDING = "shutdown_requested_date"
 _log = logging.getLogger(__name__)
 
 
@@ -115,6 +117,11 @@ def lost(job_ids: list[str]) -> list[str]:
         known = pipeline.execute()
     begun = {status.encode() for status in _BEGUN}
     return [job for job, status in zip(others, known, strict=True) if status not in begun]
+
+
+def is_ending(worker: str) -> bool:
+    """Whether a worker was told to go and ends after its job."""
+    return bool(redis().hexists(f"{Worker.redis_worker_namespace_prefix}{worker}", _ENDING))
 
 
 def tell_memory(worker: str, held_bytes: int) -> None:

@@ -164,6 +164,22 @@ def beat(run_id: UUID, stage: str, fraction: float, message: str) -> bool:
     return state == RunState.RUNNING
 
 
+def give_back(run_id: UUID) -> bool:
+    """Let another worker go on with a run; False where it is not to go on."""
+    run = db.session.scalar(select(Run).where(Run.id == run_id).with_for_update())
+    if run is None or run.state != RunState.RUNNING:
+        db.session.rollback()
+        return False
+    # Nothing went wrong: it does not count as an attempt.
+    run.state, run.worker, run.attempts = RunState.QUEUED, "", run.attempts - 1
+    run.message = "waits for another worker"
+    for stage in run.stages:
+        if stage.state == "running":
+            stage.state, stage.started_at = "waiting", None
+    db.session.commit()
+    return True
+
+
 def finish(run_id: UUID, facts: dict[str, Any], verdict: dict[str, Any]) -> None:
     """Note that the products of a survey are there."""
     run = get(run_id)

@@ -92,6 +92,8 @@ def test_another_machine_goes_on_where_a_killed_worker_was(in_store, client_of, 
     run_id = start(client_of("surveyor"), db.session.get(Survey, SURVEY))
     first = live.worker(environment, tmp_path / "first")
     wait_for(lambda: state_of(run_id).stage not in ("", "images", "pairs", "features"), 240)
+    # Evicted, and the time to end was too short.
+    first.process.terminate()
     kill_family(first)
     shutil.rmtree(machine / "cairn")
     age_heartbeat(run_id)
@@ -107,6 +109,29 @@ def test_another_machine_goes_on_where_a_killed_worker_was(in_store, client_of, 
     assert {"images", "pairs", "features"} <= resumed
     # The workers' disk is as it was.
     assert not (machine / "cairn" / "surveys" / str(SURVEY)).exists()
+
+
+def test_a_worker_that_is_told_to_go_leaves_its_run_to_another(
+    in_store, store, client_of, tmp_path
+):
+    storage, environment = in_store
+    forget(store, "ties", "georeference", "dense", "dsm", "point_cloud", "orthomosaic", "model")
+    run_id = start(client_of("surveyor"), db.session.get(Survey, SURVEY))
+    first = live.worker(environment, tmp_path / "first")
+    wait_for(lambda: state_of(run_id).stage in ("ties", "georeference"), 240)
+    first.process.terminate()
+    assert first.process.wait(240) == 0
+    run = state_of(run_id)
+    assert (run.state, run.attempts, run.failure) == (RunState.QUEUED, 0, {})
+    assert redis().lrange("rq:queue:survey", 0, -1) == [f"run-{run_id}-0".encode()]
+    with live.running(live.worker(environment, tmp_path / "second")):
+        wait_for(lambda: state_of(run_id).state not in ("queued", "running"), 400)
+    check_finished(storage, run_id)
+    assert state_of(run_id).attempts == 1
+    # The stage that it was at was not lost.
+    assert {("ties", "resumed"), ("dense", "finished")} <= {
+        (event["stage"], event["event"]) for event in log_of(storage)
+    }
 
 
 def test_a_run_outlives_its_queue_its_database_and_a_minute_without_storage(
