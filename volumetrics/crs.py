@@ -6,6 +6,8 @@ import pyproj
 
 from volumetrics.errors import InputError
 
+# Mean radius of the Earth; its curvature differs by half a percent of itself from place to place.
+_EARTH_M = 6_371_000.0
 # UTM and national grids change areas by 0.1 % at the most.
 _MAX_AREA_ERROR = 0.01
 
@@ -55,10 +57,32 @@ def check_metres(crs: pyproj.CRS, place_m: tuple[float, float]) -> None:
         _check_areas(crs, place_m)
 
 
-def _check_areas(crs: pyproj.CRS, place_m: tuple[float, float]) -> None:
+def ground_excess(crs: pyproj.CRS, place_m: tuple[float, float], elevation_m: float) -> float:
+    """How much larger a volume is on the ground than on the map, as a share of it.
+
+    The map shows areas of the ellipsoid with its areal scale; higher up they are larger, as they
+    are farther from the Earth's centre. Heights and differences of heights are the same.
+
+    Parameters
+    ----------
+    crs : pyproj.CRS
+    place_m : tuple of float
+        Easting and northing.
+    elevation_m : float
+        Of the pile.
+    """
+    higher = (1.0 + elevation_m / _EARTH_M) ** 2
+    return higher / _areal_scale(crs, place_m) - 1.0 if crs.is_projected else 0.0
+
+
+def _areal_scale(crs: pyproj.CRS, place_m: tuple[float, float]) -> float:
     projection = pyproj.Proj(crs.to_2d())
     longitude, latitude = projection(*place_m, inverse=True)
-    area = float(projection.get_factors(longitude, latitude).areal_scale)
+    return float(projection.get_factors(longitude, latitude).areal_scale)
+
+
+def _check_areas(crs: pyproj.CRS, place_m: tuple[float, float]) -> None:
+    area = _areal_scale(crs, place_m)
     # Infinite where the place lies outside of what the projection can show.
     if not abs(area - 1.0) < _MAX_AREA_ERROR:
         raise InputError(

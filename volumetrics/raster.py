@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import rasterio
 import rasterio.errors
+from affine import Affine
 from rasterio.enums import ColorInterp, Resampling
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from volumetrics.errors import InputError
@@ -30,7 +32,7 @@ _STEP, _MOST_KEPT = 128, 1_800_000
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A raster to read from.
+    """A raster to read from, north up: others are turned as they are read.
 
     Raises
     ------
@@ -39,7 +41,11 @@ def opened(path: Path) -> Iterator[Any]:
     """
     try:
         with rasterio.open(path) as raster:
-            yield raster
+            if raster.transform.is_rectilinear and raster.transform.a > 0.0 > raster.transform.e:
+                yield raster
+            else:
+                with _turned(raster) as north_up:
+                    yield north_up
     except rasterio.errors.RasterioIOError as error:
         why = str(error.__cause__ or error).rstrip(".")
         raise InputError(
@@ -48,26 +54,52 @@ def opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
+def _turned(raster: Any) -> WarpedVRT:
+    """The raster on cells of the same size that lie north up.
+
+    Cells that were turned by right angles or mirrored stay as they are; others are interpolated.
+    """
+    if raster.crs is None:
+        raise InputError(
+            "The raster is not north up and names no CRS.",
+            "Set its CRS first, e.g. with gdal_edit -a_srs.",
+        )
+    transform = raster.transform
+    cell_m = _edge_length(transform)
+    corners = [transform @ (x * raster.width, y * raster.height) for x, y in np.ndindex(2, 2)]
+    (west, south), (east, north) = np.min(corners, axis=0), np.max(corners, axis=0)
+    is_whole = min(abs(transform.a), abs(transform.b)) < 1e-9 * cell_m
+    return WarpedVRT(
+        raster,
+        crs=raster.crs,
+        transform=Affine(cell_m, 0.0, west, 0.0, -cell_m, north),
+        width=math.ceil((east - west) / cell_m - 1e-6),
+        height=math.ceil((north - south) / cell_m - 1e-6),
+        resampling=Resampling.nearest if is_whole else Resampling.bilinear,
+        add_alpha=raster.nodata is None,
+    )
+
+
 def cell_size_m(raster: Any) -> float:
     """The edge length of the cells.
 
     Raises
     ------
     InputError
-        When they are not square and north up.
+        When they are not square.
     """
-    transform = raster.transform
-    if transform.b != 0.0 or transform.d != 0.0 or transform.a <= 0.0 or transform.e >= 0.0:
+    return _edge_length(raster.transform)
+
+
+def _edge_length(transform: Affine) -> float:
+    along, across = math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e)
+    skew = abs(transform.a * transform.b + transform.d * transform.e)
+    if abs(along - across) > 1e-6 * along or skew > 1e-6 * along**2:
         raise InputError(
-            f"The raster is rotated or not north up (transform {tuple(transform)[:6]}).",
-            "Warp it to a north-up grid first, e.g. with gdalwarp.",
-        )
-    if abs(transform.a + transform.e) > 1e-6 * transform.a:
-        raise InputError(
-            f"The raster's cells are {transform.a:g} x {-transform.e:g} and not square.",
+            f"The raster's cells are {along:g} x {across:g} and not square.",
             "Resample it to square cells first, e.g. with gdalwarp -tr.",
         )
-    return float(transform.a)
+    return along
 
 
 def check_elevations(raster: Any) -> None:

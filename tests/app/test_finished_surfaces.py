@@ -257,8 +257,8 @@ def test_a_missing_crs_is_stated(client_of, survey, process):
         ("a.tif", lambda: raster(epsg=2225), "not in metres"),
         (
             "a.tif",
-            lambda: raster(transform=Affine(0.1, 0.02, WEST, 0.02, -0.1, NORTH)),
-            "not north up",
+            lambda: raster(transform=Affine(0.1, 0.02, WEST, 0, -0.1, NORTH)),
+            "not square",
         ),
         ("a.las", lambda: b"PK\x03\x04" + bytes(100), "no LAS or LAZ file"),
         ("a.jpg", raster, "no file that this survey takes"),

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from volumetrics.crs import ground_excess
 from volumetrics.files.plan import draw_plan
 from volumetrics.files.relief import Relief
 from volumetrics.files.section import Section, sections
@@ -98,7 +99,7 @@ def _page(relief: Relief, survey: Survey, about: dict[str, Any]) -> Figure:
         _draw_section(page, 150.0 + 36.0 * number, cut)
     _draw_budget(page, 226.0, relief.volume)
     _draw_remarks(page, 226.0, relief.volume)
-    _draw_foot(page, relief.volume, about)
+    _draw_foot(page, relief, survey, about)
     return page
 
 
@@ -265,13 +266,19 @@ def _draw_remarks(page: Figure, top_mm: float, volume: Volume) -> None:
         line_mm += 1.2
 
 
-def _draw_foot(page: Figure, volume: Volume, about: dict[str, Any]) -> None:
+def _draw_foot(page: Figure, relief: Relief, survey: Survey, about: dict[str, Any]) -> None:
     rule_at(page, _FOOT_MM)
+    volume, middle = relief.volume, relief.toe.polygon.centroid
+    excess = ground_excess(
+        survey.crs, (middle.x, middle.y), float(np.nanmean(relief.base.elevation_m))
+    )
     datum = about.get("vertical_datum") or "datum not named"
     rows = (
         ("Method", f"surface minus base {volume.base!r}, cells by their share within the toe; "
                    "uncertainty by the GUM (JCGM 100:2008), 95 %"),
-        ("System", f"{about['crs']}, heights: {datum}; {about['software']}"),
+        ("System", f"{about['crs']}, heights: {datum}; a map volume, on the ground it is "
+                   f"{abs(excess):.2%} {'larger' if excess >= 0.0 else 'smaller'}; "
+                   f"{about['software']}"),
         ("Surface", f"SHA-256 {about['surface_sha256']}"),
         ("Polygons", f"SHA-256 {about['polygons_sha256']}"),
     )  # fmt: skip

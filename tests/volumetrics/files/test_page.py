@@ -35,7 +35,8 @@ def test_the_page_tells_what_the_table_tells(measure, survey_folder, tmp_path):
         sign = unit.replace("2", "²").replace("3", "³")
         assert pair(row[f"{name}_{unit}"], row[f"{name}_u95_{unit}"], sign) in text
     assert pair(row["wet_t"], row["wet_u95_t"], "t") in text
-    assert "EPSG:32615, heights: EGM2008" in text
+    # On the central meridian of a UTM zone the map shows 0.9996² of the ground.
+    assert "EPSG:32615, heights: EGM2008; a map volume, on the ground it is 0.08% larger" in text
     for path in (survey_folder / "dsm.tif", tmp_path / "piles.geojson"):
         assert hashlib.sha256(path.read_bytes()).hexdigest() in text
 
