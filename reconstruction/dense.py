@@ -7,13 +7,11 @@ cover them. So memory holds a few photos or one tile, however large the flight.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import defaultdict
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -21,10 +19,9 @@ from numpy.typing import NDArray
 
 from reconstruction.block import Block
 from reconstruction.camera import Shot
+from reconstruction.dense_surface import DenseSurface, PairFacts
 from reconstruction.errors import InputError, OptionError, StageError
 from reconstruction.exposure import read_photo
-from reconstruction.fusion import FusedCells, fuse
-from reconstruction.point_tile import PointTile
 from reconstruction.rasters import Grid
 from reconstruction.rectify import Rectification, View, rectify
 from reconstruction.spline import coefficients_2d
@@ -33,11 +30,9 @@ from reconstruction.stereo import Contrast, match
 from reconstruction.stereo_pairs import StereoPair, select_pairs, split_photos
 from reconstruction.subpixel import refine
 from reconstruction.surface_patch import CellFrame, PatchFile, write_patch
+from reconstruction.tile_fusion import fuse_tile
 
 TILE_CELLS = 512
-_HALO_CELLS = 24
-_SPECKLE_CELLS = 60
-_SPECKLE_SLOPE = 3.0
 _NICE = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
@@ -99,72 +94,6 @@ class DenseInputs:
 
     block: Block
     photos: dict[str, Path]
-
-
-@dataclass(frozen=True)
-class PairFacts:
-    """What became of one stereo pair.
-
-    Parameters
-    ----------
-    left, right : str
-        Photo names.
-    overlap, base_to_depth : float
-        As in `StereoPair`.
-    matched : float
-        Share of the common picture that was matched; 0 for a rejected pair.
-    """
-
-    left: str
-    right: str
-    overlap: float
-    base_to_depth: float
-    matched: float
-
-
-@dataclass(frozen=True)
-class DenseSurface:
-    """The output of the dense stage.
-
-    Parameters
-    ----------
-    tiles : tuple of PointTile
-        Only tiles with points, north to south. Their files also hold what `dsm` needs.
-    grid : Grid
-        The cells of the surface; every point lies over a cell's centre.
-    gsd_m : float
-        Mean ground sampling distance of the photos.
-    pairs : tuple of PairFacts
-    """
-
-    tiles: tuple[PointTile, ...]
-    grid: Grid
-    gsd_m: float
-    pairs: tuple[PairFacts, ...]
-
-    def save(self, folder: Path) -> None:
-        """Write ``dense.json``; tiles are named relative to the folder."""
-        values = {
-            "tiles": [
-                {"path": tile.path.name, "bounds": tile.bounds, "count": tile.count}
-                for tile in self.tiles
-            ],
-            "grid": asdict(self.grid),
-            "gsd_m": self.gsd_m,
-            "pairs": [asdict(pair) for pair in self.pairs],
-        }
-        (folder / "dense.json").write_text(json.dumps(values, indent=1))
-
-    @classmethod
-    def load(cls, folder: Path) -> DenseSurface:
-        """The inverse of `save`."""
-        values: dict[str, Any] = json.loads((folder / "dense.json").read_text())
-        tiles = tuple(
-            PointTile(folder / item["path"], tuple(item["bounds"]), item["count"])
-            for item in values["tiles"]
-        )
-        pairs = tuple(PairFacts(**item) for item in values["pairs"])
-        return cls(tiles, Grid(**values["grid"]), values["gsd_m"], pairs)
 
 
 def mean_gsd_m(block: Block) -> float:
@@ -349,88 +278,6 @@ def _grid_of(patches: list[PatchFile], cells: CellFrame, epsg: int) -> tuple[Gri
     west = round(cells.west / size + first_col) * size
     north = round(cells.north / size - first_row) * size
     return Grid(epsg, west, north, size, rows, cols), first_row, first_col
-
-
-def fuse_tile(
-    window: tuple[int, int, int, int],
-    patches: list[PatchFile],
-    cells: CellFrame,
-    grid: Grid,
-    first_row: int,
-    first_col: int,
-    folder: Path,
-) -> PointTile | None:
-    """Shard of the fusion: one tile of the grid from all patches that cover it."""
-    row, col, rows, cols = window
-    halo = (
-        row + first_row - _HALO_CELLS,
-        col + first_col - _HALO_CELLS,
-        rows + 2 * _HALO_CELLS,
-        cols + 2 * _HALO_CELLS,
-    )
-    over = [patch for patch in patches if patch.overlaps(*halo)]
-    if not over:
-        return None
-    fused = _fuse_window(over, halo, cells.cell_size_m)
-    keep = ~np.isnan(_without_speckles(fused.elevation_m, cells.cell_size_m))
-    keep = keep[_HALO_CELLS:-_HALO_CELLS, _HALO_CELLS:-_HALO_CELLS]
-    at_row, at_col = np.nonzero(keep)
-    if len(at_row) == 0:
-        return None
-    size = grid.cell_size_m
-    origin = np.array([grid.west + col * size, grid.north - row * size, cells.elevation_m])
-    inside = (at_row + _HALO_CELLS, at_col + _HALO_CELLS)
-    elevation = fused.elevation_m[inside]
-    offsets = np.column_stack(((at_col + 0.5) * size, -(at_row + 0.5) * size, elevation))
-    path = folder / f"tile_{row:06d}_{col:06d}.npz"
-    np.savez(
-        path,
-        origin=origin,
-        offsets=offsets.astype(np.float32),
-        colors=fused.rgb[inside],
-        sigma_m=fused.sigma_m[inside],
-        row=(at_row + row).astype(np.int32),
-        col=(at_col + col).astype(np.int32),
-        count=fused.count[inside],
-        spread_m=fused.spread_m[inside],
-        noise_m=fused.noise_m[inside],
-    )
-    west, north = float(origin[0]), float(origin[1])
-    bounds = (west, north - rows * size, west + cols * size, north)
-    return PointTile(path, bounds, len(at_row))
-
-
-def _fuse_window(
-    patches: list[PatchFile], window: tuple[int, int, int, int], cell_size_m: float
-) -> FusedCells:
-    # An order that does not depend on which shard was ready first.
-    patches = sorted(patches, key=lambda patch: patch.path.name)
-    _, _, rows, cols = window
-    elevations = np.empty((len(patches), rows, cols), dtype=np.float32)
-    sigmas = np.empty_like(elevations)
-    colors = np.empty((len(patches), rows, cols, 3), dtype=np.uint8)
-    for index, patch in enumerate(patches):
-        stored = patch.read(*window)
-        code = stored["code"].astype(np.float32)
-        height = patch.low_m + patch.step_m * (code - np.float32(1.0))
-        elevations[index] = np.where(code > 0, height, np.nan)
-        sigmas[index] = stored["sigma_m"]
-        colors[index] = stored["rgb"]
-    halves = np.array([patch.half for patch in patches], dtype=np.int8)
-    photos = np.array([patch.photos for patch in patches], dtype=np.int64)
-    return fuse(elevations, sigmas, colors, photos, halves, cell_size_m)
-
-
-def _without_speckles(elevation_m: NDArray[np.float32], cell_size_m: float) -> NDArray[np.float32]:
-    """The surface without small islands that hang free of their surroundings."""
-    known = ~np.isnan(elevation_m)
-    if not known.any():
-        return elevation_m
-    steps = (elevation_m - np.median(elevation_m[known])) / np.float32(cell_size_m) * 8.0
-    none = -32768
-    levels = np.where(known, np.clip(np.nan_to_num(steps), -32000, 32000), none).astype(np.int16)
-    cv2.filterSpeckles(levels, none, _SPECKLE_CELLS, 8.0 * _SPECKLE_SLOPE)
-    return np.where(levels == none, np.float32(np.nan), elevation_m)
 
 
 DENSE: Stage[DenseInputs, DenseOptions, DenseSurface] = Stage(

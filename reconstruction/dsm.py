@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.dense import TILE_CELLS, DenseSurface
+from reconstruction.dense import TILE_CELLS
+from reconstruction.dense_surface import DenseSurface
 from reconstruction.dsm_noise import DsmNoise, estimate_noise
 from reconstruction.point_tile import PointTile
 from reconstruction.rasters import RasterWriter, float_cog

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from reconstruction.dense import DenseSurface
+from reconstruction.dense_surface import DenseSurface
 from reconstruction.point_tile import PointTile
 
 Array = NDArray[np.float64]

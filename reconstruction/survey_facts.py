@@ -10,7 +10,7 @@ import numpy as np
 import pyproj
 
 from reconstruction import __version__
-from reconstruction.dense import DenseSurface
+from reconstruction.dense_surface import DenseSurface
 from reconstruction.dsm import Dsm
 from reconstruction.georeference import Georeferenced
 from reconstruction.images import PhotoSet

@@ -12,10 +12,10 @@ from reconstruction.dense import (
     DENSE,
     DenseInputs,
     DenseOptions,
-    DenseSurface,
     mean_gsd_m,
     nice_cell_size_m,
 )
+from reconstruction.dense_surface import DenseSurface
 from reconstruction.dsm import DSM, DsmOptions
 from reconstruction.errors import Cancelled, InputError, OptionError, StageError
 from reconstruction.stage import Run, perform
