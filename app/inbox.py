@@ -19,7 +19,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from app.storage import s3
+from app.storage import s3_client
 
 # Below the folder of a site; FlightHub tells by itself when a flight is whole.
 FLIGHTHUB = "flighthub"
@@ -125,7 +125,7 @@ class S3Inbox:
 
     def __init__(self, bucket: str, prefix: str) -> None:
         self._bucket, self.prefix = bucket, prefix
-        self._client = s3.client()
+        self._client = s3_client.client()
 
     def flights(self, site_id: UUID) -> list[str]:
         """What lies between the id of a site and the next slash."""

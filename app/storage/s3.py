@@ -14,55 +14,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
-import boto3
-from boto3.exceptions import Boto3Error, S3UploadFailedError
-from botocore.config import Config as ClientConfig
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-)
+from botocore.exceptions import ClientError
 
 from app.storage.product import Product, no_such
+from app.storage.s3_client import AT_ONCE, client, patiently, tell_gdal
 from app.storage.s3_partial import S3Partial
 
 _BLOCK_BYTES = 1 << 20
 _LINK_S = 600
 # How long a process may not notice that newer products were published; the version before stays.
 _FRESH_S = 2.0
-_AT_ONCE = 8
 _MEASURED = ("dsm.tif", "dsm_quality.tif", "survey.json", "accuracy.json")
-# A request gives up soon; hours of work wait for a store that is away for some minutes.
-_PATIENCE_S, _PAUSE_S = 600.0, 2.0
 # What nobody used for so long is removed from a machine: it is in the store anyway.
 _IDLE_S = 24 * 3600.0
-
-# Uploads of boto3 wrap what botocore says.
-_AWAY = (ConnectionError, HTTPClientError, IncompleteReadError, S3UploadFailedError)
-_SERVER_ERROR = 500
 _MISSING = ("NoSuchKey", "404")
 # Metadata of a stage: tells it from those of other inputs and options.
 _MADE_OF = "made-of"
-
-Result = TypeVar("Result")
-_log = logging.getLogger(__name__)
 
 
 class S3Storage:
@@ -82,7 +63,7 @@ class S3Storage:
         self.bucket, self.prefix, self.scratch = bucket, prefix, scratch
         self._client = client()
         self._known: dict[UUID, tuple[float, dict[str, Any]]] = {}
-        _tell_gdal(self._client.meta.endpoint_url)
+        tell_gdal(self._client.meta.endpoint_url)
 
     @classmethod
     def from_url(cls, url: str) -> S3Storage:
@@ -137,7 +118,7 @@ class S3Storage:
     def _photos(self, survey_id: UUID) -> dict[str, Any]:
         """What the store says of the photos of a survey, by their names."""
         prefix = f"{self._survey(survey_id)}photos/"
-        found = _patiently(self._list, prefix)
+        found = patiently(self._list, prefix)
         return {item["Key"].removeprefix(prefix): item for item in found}
 
     def _fetch_photos(self, folder: Path, there: dict[str, Any]) -> None:
@@ -156,7 +137,7 @@ class S3Storage:
     def workspace(self, survey_id: UUID) -> Path:
         """Unpack the stages that an earlier worker kept and this one does not have."""
         folder, prefix = self._place(survey_id, "workspace"), f"{self._survey(survey_id)}work/"
-        for item in _patiently(self._list, prefix):
+        for item in patiently(self._list, prefix):
             stage = item["Key"].removeprefix(prefix).removesuffix(".tar")
             if not (folder / "work" / stage).is_dir():
                 self._unpack(item["Key"], folder / "work" / stage)
@@ -177,14 +158,14 @@ class S3Storage:
         for stage in stages:
             key = f"{self._survey(survey_id)}work/{stage}.tar"
             # What lies here may be of an earlier run with other options.
-            if _patiently(self._metadata, key).get(_MADE_OF) != _made_of(work / stage):
+            if patiently(self._metadata, key).get(_MADE_OF) != _made_of(work / stage):
                 self._unpack(key, work / stage)
 
     def _unpack(self, key: str, folder: Path) -> None:
         folder.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="stage-", dir=folder.parent.parent) as name:
             archive = Path(name) / "archive"
-            _patiently(self._client.download_file, self.bucket, key, str(archive))
+            patiently(self._client.download_file, self.bucket, key, str(archive))
             with tarfile.open(archive) as tar:
                 tar.extractall(name, filter="data")
             shutil.rmtree(folder, ignore_errors=True)
@@ -197,25 +178,25 @@ class S3Storage:
         folder = self._place(survey_id, "workspace") / "work" / stage
         made_of = _made_of(folder)
         key = f"{self._survey(survey_id)}work/{stage}.tar"
-        if _patiently(self._metadata, key).get(_MADE_OF) == made_of:
+        if patiently(self._metadata, key).get(_MADE_OF) == made_of:
             return
         with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".tar") as file:
             with tarfile.open(fileobj=file, mode="w") as tar:
                 tar.add(folder, stage)
             file.flush()
             extra = {"Metadata": {_MADE_OF: made_of}}
-            _patiently(self._client.upload_file, file.name, self.bucket, key, ExtraArgs=extra)
+            patiently(self._client.upload_file, file.name, self.bucket, key, ExtraArgs=extra)
 
     def send(self, survey_id: UUID, name: str, path: Path) -> None:
         """Send a file."""
         key = f"{self._survey(survey_id)}handed/{name}"
-        _patiently(self._client.upload_file, str(path), self.bucket, key)
+        patiently(self._client.upload_file, str(path), self.bucket, key)
 
     def fetch(self, survey_id: UUID, name: str, path: Path) -> None:
         """Fetch a file."""
         key = f"{self._survey(survey_id)}handed/{name}"
         try:
-            _patiently(self._client.download_file, self.bucket, key, str(path))
+            patiently(self._client.download_file, self.bucket, key, str(path))
         except ClientError as error:
             if error.response["Error"]["Code"] in _MISSING:
                 raise FileNotFoundError(name) from error
@@ -223,7 +204,7 @@ class S3Storage:
 
     def drop(self, survey_id: UUID) -> None:
         """Remove such files."""
-        _patiently(self._remove, f"{self._survey(survey_id)}handed/")
+        patiently(self._remove, f"{self._survey(survey_id)}handed/")
 
     def publish(self, survey_id: UUID, names: list[str]) -> None:
         """Send all files as a new version, then say that it counts, then remove older ones."""
@@ -233,12 +214,12 @@ class S3Storage:
 
         def send(name: str) -> None:
             key = f"{prefix}{version}/{name}"
-            _patiently(self._client.upload_file, str(files[name]), self.bucket, key)
+            patiently(self._client.upload_file, str(files[name]), self.bucket, key)
 
-        before = _patiently(self._manifest, survey_id).get("version")
+        before = patiently(self._manifest, survey_id).get("version")
         _at_once(send, files)
         sizes = {name: path.stat().st_size for name, path in files.items()}
-        _patiently(
+        patiently(
             self._client.put_object,
             Bucket=self.bucket,
             Key=f"{self._survey(survey_id)}products.json",
@@ -246,9 +227,9 @@ class S3Storage:
         )
         self._known.pop(survey_id, None)
         # Somebody may still be reading the version before.
-        for item in _patiently(self._list, prefix):
+        for item in patiently(self._list, prefix):
             if item["Key"].removeprefix(prefix).split("/")[0] not in (version, before):
-                _patiently(self._client.delete_object, Bucket=self.bucket, Key=item["Key"])
+                patiently(self._client.delete_object, Bucket=self.bucket, Key=item["Key"])
 
     def release(self, survey_id: UUID) -> None:
         """Remove photos and workspace from this machine."""
@@ -274,7 +255,7 @@ class S3Storage:
         try:
             head = self._client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            if error.response["Error"]["Code"] in _MISSING:
                 raise no_such(name) from error
             raise
         version = head["ETag"].strip('"')
@@ -347,7 +328,7 @@ class S3Storage:
 
     def _fetch(self, key: str, path: Path, changed_s: float) -> None:
         partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
-        _patiently(self._client.download_file, self.bucket, key, str(partial))
+        patiently(self._client.download_file, self.bucket, key, str(partial))
         os.utime(partial, (changed_s, changed_s))
         partial.rename(path)
 
@@ -388,39 +369,6 @@ class S3Storage:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def client() -> Any:
-    """A client of the store, with keys, region and endpoint as boto3 finds them."""
-    return boto3.client(
-        "s3",
-        config=ClientConfig(
-            retries={"mode": "standard", "total_max_attempts": 3},
-            connect_timeout=5,
-            read_timeout=30,
-            max_pool_connections=2 * _AT_ONCE,
-            # Stores other than AWS have no names of their own for buckets.
-            s3={"addressing_style": "path"} if _endpoint() else {},
-            # Not all of them know the newer checksums.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
-
-
-def _endpoint() -> str:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-
-
-def _tell_gdal(endpoint: str) -> None:
-    """Give GDAL, which has names of its own for them, the same settings; keys it finds itself."""
-    os.environ.setdefault("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
-    os.environ.setdefault("GDAL_HTTP_MAX_RETRY", "3")
-    if _endpoint():
-        parts = urlsplit(endpoint)
-        os.environ["AWS_S3_ENDPOINT"] = parts.netloc
-        os.environ["AWS_HTTPS"] = "YES" if parts.scheme == "https" else "NO"
-        os.environ["AWS_VIRTUAL_HOSTING"] = "FALSE"
-
-
 def _made_of(stage: Path) -> str:
     """What tells a finished stage from others of its name; empty where there is none."""
     manifest = stage / "manifest.json"
@@ -434,28 +382,6 @@ def _files(folder: Path, names: list[str]) -> Iterator[tuple[str, Path]]:
         yield from ((f.relative_to(folder).as_posix(), f) for f in found)
 
 
-def _patiently(call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
-    """Call again while the store is away.
-
-    botocore's own retries end by a budget that several threads share, after half a minute or so.
-    """
-    until = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return call(*arguments, **named)
-        except (BotoCoreError, Boto3Error, ClientError) as error:
-            if not _is_away(error) or time.monotonic() > until:
-                raise
-            _log.warning("the store does not answer: %s", error)
-            time.sleep(_PAUSE_S)
-
-
-def _is_away(error: Exception) -> bool:
-    if isinstance(error, ClientError):
-        return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] >= _SERVER_ERROR)
-    return isinstance(error, _AWAY)
-
-
 def _at_once(function: Any, names: Any) -> None:
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(function, names))
