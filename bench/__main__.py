@@ -74,7 +74,7 @@ def main() -> int:
     programs: dict[str, tuple[object, ...]] = {
         "detection": ("bench.detection",),
         "speed": ("bench.volumetrics_speed",),
-        "platform": ("bench.platform", chosen.folder, chosen.quality[0]),
+        "platform": ("bench.cluster", chosen.folder, chosen.quality[0]),
         "web": ("bench.web",),
     }
     for part, program in programs.items():

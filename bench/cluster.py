@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,10 +22,10 @@ from app.config import Config
 from app.extensions import db, redis
 from app.models import Organisation, Photo, Run, RunState, Site, Survey
 from app.services import runs
+from bench.installation import installation
 from bench.programs import ROOT
 from bench.simulation import Fleet, hours_of_sites
 from scripts.chart_tools import TOOLS
-from scripts.services import postgis, valkey
 
 _WORKERS = (1, 2, 4)
 _SURVEYS = 4
@@ -36,15 +33,18 @@ _QUEUED = 10_000
 _SITES, _SITE_PHOTOS, _SITE_PX = 200, 200, 20_000_000
 
 
-def measure_platform(folder: Path, quality: str) -> None:
+def measure_cluster(folder: Path, quality: str) -> None:
     """Print a table of throughput, of what queue and storage cost, and of full queues."""
     few, many = _flight(folder, 12), _flight(folder, 40)
     print("\n| what | aim | measured |\n|---|---|---|")
-    with _platform() as (app, environment):
-        for count in _WORKERS:
-            _throughput(app, environment, few, count, quality)
-        stages = _overhead(app, environment, many, quality)
-        _full_queue()
+    with installation() as environment:
+        app = core(Config.from_environment(environment))
+        with app.app_context():
+            flask_migrate.upgrade()
+            for count in _WORKERS:
+                _throughput(app, environment, few, count, quality)
+            stages = _overhead(app, environment, many, quality)
+            _full_queue()
     _monday(stages, many, quality)
     _chart()
 
@@ -55,26 +55,6 @@ def _flight(folder: Path, photo_count: int) -> list[Path]:
     command += ["--photos", str(photo_count)]
     subprocess.run([sys.executable, "-m", *command], check=True, cwd=ROOT, capture_output=True)
     return sorted((flight / "images").glob("*.JPG"))
-
-
-@contextlib.contextmanager
-def _platform() -> Iterator[tuple[Flask, dict[str, str]]]:
-    """A private database, queue and folder; the application on them, and its environment."""
-    with tempfile.TemporaryDirectory(prefix="cairn-bench-", dir="/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        with postgis(folder / "cluster") as database, valkey(folder / "valkey") as queue:
-            environment = os.environ | {
-                "DATABASE_URL": database,
-                "REDIS_URL": queue,
-                "STORAGE_URL": f"file://{folder / 'storage'}",
-                "SECRET_KEY": "a key of the bench, known to everybody 0123456789",
-                "PUBLIC_URL": "http://localhost",
-            }
-            app = core(Config.from_environment(environment))
-            with app.app_context():
-                flask_migrate.upgrade()
-                yield app, environment
 
 
 def _queue_surveys(count: int, photos: list[Path], options: dict[str, Any]) -> list[UUID]:
@@ -120,7 +100,7 @@ def _overhead(
     app: Flask, environment: dict[str, str], photos: list[Path], quality: str
 ) -> dict[str, float]:
     """What of a survey's time is in no stage; returns the CPU-seconds of its stages."""
-    (run,), passed_s, peak_bytes = _process(app, environment, photos, 1, 1, quality)
+    (run,), passed_s, peaks = _process(app, environment, photos, 1, 1, quality)
     facts = run.survey.facts["stages"]
     lost = 1.0 - sum(timing["seconds"] for timing in facts) / passed_s
     _row(
@@ -133,7 +113,7 @@ def _overhead(
     _row(
         "the same: memory of the worker at its peak",
         f"{expected / 1e9:.1f} GB, as predicted",
-        f"{peak_bytes / 1e9:.1f} GB",
+        f"{max(peaks.values()) / 1e9:.1f} GB (" + _by_stage(peaks) + ")",
     )
     return {timing["stage"]: timing["cpu_seconds"] for timing in facts}
 
@@ -145,8 +125,12 @@ def _process(
     surveys: int,
     workers: int,
     quality: str,
-) -> tuple[list[Run], float, int]:
-    """Do surveys with so many workers; returns the runs, the seconds of all, and peak memory."""
+) -> tuple[list[Run], float, dict[str, int]]:
+    """Do surveys with so many workers.
+
+    Returns the runs, the seconds of all, and the most memory that a worker held, by the stage that
+    the last of them was at.
+    """
     options = {"quality": quality, "engine": "colmap", "epsg": None}
     ids = _queue_surveys(surveys, photos, options)
     for run_id in ids:
@@ -166,9 +150,10 @@ def _process(
     started = time.monotonic()
     for run_id in ids:
         runs.send(db.session.get_one(Run, run_id))
-    held = [0]
-    while _open(ids):
-        held.append(max(memory.held_bytes(process.pid) for process in processes))
+    peaks: dict[str, int] = {}
+    while stages := _open(ids):
+        held = max(memory.held_bytes(process.pid) for process in processes)
+        peaks[stages[-1]] = max(peaks.get(stages[-1], 0), held)
         time.sleep(0.2)
     passed_s = time.monotonic() - started
     for process in processes:
@@ -177,14 +162,19 @@ def _process(
     done = [db.session.get_one(Run, run_id) for run_id in ids]
     if failed := [run.failure for run in done if run.state != RunState.DONE]:
         raise RuntimeError(f"{len(failed)} runs failed: {failed[0]}")
-    return done, passed_s, max(held)
+    return done, passed_s, peaks
 
 
-def _open(ids: list[UUID]) -> int:
+def _open(ids: list[UUID]) -> list[str]:
+    """The stages of the runs that have not ended."""
     db.session.rollback()
     states = (RunState.QUEUED, RunState.RUNNING)
-    query = db.select(db.func.count()).select_from(Run)
-    return db.session.scalar(query.where(Run.id.in_(ids), Run.state.in_(states))) or 0
+    query = db.select(Run.stage).where(Run.id.in_(ids), Run.state.in_(states))
+    return list(db.session.scalars(query.order_by(Run.created_at)))
+
+
+def _by_stage(peaks: dict[str, int]) -> str:
+    return ", ".join(f"{stage} {held / 1e9:.1f}" for stage, held in peaks.items() if stage)
 
 
 def _wait(condition: Any, seconds: float = 3600.0) -> None:
@@ -250,4 +240,4 @@ def _row(what: str, aim: str, measured: str) -> None:
 
 
 if __name__ == "__main__":
-    measure_platform(Path(sys.argv[1]), sys.argv[2])
+    measure_cluster(Path(sys.argv[1]), sys.argv[2])
