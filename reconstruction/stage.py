@@ -284,6 +284,8 @@ def unforeseen(stage: str, error: Exception, folder: Path) -> StageError:
     is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
     if is_full or shutil.disk_usage(folder).free < _LITTLE_BYTES:
         hint = "The disk is full: free some space and run the same command again, it resumes."
+    elif isinstance(error, MemoryError):
+        hint = "There is too little memory: use a machine with more, or a lower quality."
     elif isinstance(error, OSError):
         hint = "Check the disk and the folder's permissions, then run the same command again."
     else:

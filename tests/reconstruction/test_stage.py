@@ -4,6 +4,7 @@ import errno
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from reconstruction.errors import StageError
@@ -41,3 +42,12 @@ def test_a_library_that_names_a_full_disk_otherwise_is_understood(tmp_path, monk
         perform(failing(RuntimeError("SQLite error 13")), None, None, tmp_path, Run())
     assert "SQLite error 13" in caught.value.reason
     assert "The disk is full" in caught.value.hint
+
+
+def test_memory_that_is_not_there_is_told(tmp_path):
+    def run(inputs, options, folder, run):
+        np.zeros(1 << 60)
+
+    with pytest.raises(StageError) as caught:
+        perform(Stage("dense", 1, 1.0, run, lambda folder: None), None, None, tmp_path, Run())
+    assert "too little memory" in caught.value.hint
