@@ -46,7 +46,7 @@ def test_a_library_that_names_a_full_disk_otherwise_is_understood(tmp_path, monk
 
 def test_memory_that_is_not_there_is_told(tmp_path):
     def run(inputs, options, folder, run):
-        np.zeros(1 << 60)
+        np.zeros(1 << 50)
 
     with pytest.raises(StageError) as caught:
         perform(Stage("dense", 1, 1.0, run, lambda folder: None), None, None, tmp_path, Run())
