@@ -2,9 +2,9 @@
 
     make run
 
-Starts a private PostGIS and Valkey, migrates, starts the web server, a worker and the clock, and on
-the first start fills in the demo: two flights of a simulated quarry, a week apart. Everything lies
-in `build/run`; delete that folder to begin anew.
+Starts a private PostGIS and Valkey, migrates, starts the web server, two workers and the clock, and
+on the first start fills in the demo: two flights of a simulated quarry, a week apart. Everything
+lies in `build/run`; delete that folder to begin anew.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def main() -> int:
             with (
                 _process(_web(chosen.port), environment),
                 _process(["-m", "app.worker"], environment),
+                # What somebody waits for, and chores, while the other is at a survey.
+                _process(["-m", "app.worker", "--queues", "short"], environment),
                 _process(["-m", "app.clock"], environment),
             ):
                 _wait(chosen.port)
