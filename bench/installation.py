@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.services import postgis, valkey
+from scripts.services import services
 
 
 @contextlib.contextmanager
@@ -21,14 +20,8 @@ def installation() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="cairn-bench-", dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        with postgis(folder / "cluster") as database, valkey(folder / "valkey") as queue:
-            yield os.environ | {
-                "DATABASE_URL": database,
-                "REDIS_URL": queue,
-                "STORAGE_URL": f"file://{folder / 'storage'}",
-                "SECRET_KEY": "a key of the bench, known to everybody 0123456789",
-                "PUBLIC_URL": "http://localhost",
-            }
+        with services(folder, "http://localhost") as environment:
+            yield environment
 
 
 @contextlib.contextmanager

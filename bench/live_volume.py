@@ -23,7 +23,7 @@ from app.models import SurveyState
 from app.outline import Base, Outline
 from app.services import accounts, sites, surveys, toes
 from bench.installation import installation, server
-from bench.programs import ROOT, run
+from bench.programs import FLIGHTS, ROOT, run
 
 _EMAIL, _PASSWORD = "bench@example.org", "gravel by the tonne"
 _CHROMIUM = "/usr/bin/chromium"
@@ -66,7 +66,7 @@ def measure_live_volume(survey: Path) -> None:
 
 def demo_survey(folder: Path = ROOT / "build" / "demo") -> Path:
     """The demo's survey folder, which `make demo` leaves or this makes alike."""
-    flight, survey = folder / "flight", folder / "survey"
+    flight, survey = FLIGHTS / "week0", folder / "survey"
     run("reconstruction.synthetic", flight, is_quiet=True)
     run("reconstruction", flight / "images", survey, is_quiet=True)
     return survey

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# The demo quarry's flights, rendered once for all programs: a folder a week.
+FLIGHTS = ROOT / "build" / "demo_flights"
 
 
 @dataclass(frozen=True)

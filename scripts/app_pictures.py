@@ -14,11 +14,11 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from bench.programs import FLIGHTS, ROOT
 from scripts.fill_demo import EMAIL, PASSWORD
-from scripts.run import ROOT
 
 _HELP = ROOT / "app" / "static" / "help"
-_PHOTO = ROOT / "build" / "demo_flights" / "week0" / "images" / "DEMO_0020.JPG"
+_PHOTO = FLIGHTS / "week0" / "images" / "DEMO_0020.JPG"
 _CHROMIUM = "/usr/bin/chromium"
 _FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 # Until the finest tiles are there, on a machine without a graphics card.

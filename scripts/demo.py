@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bench.comparison import PileError, compare_piles
-from bench.programs import ROOT, run
+from bench.programs import FLIGHTS, ROOT, run
 
 # volumetrics: some piles were refused, the others measured.
 _SOME_REFUSED = 1
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "demo")
     parser.add_argument("--quality", default="standard")
     chosen = parser.parse_args()
-    flight, survey = chosen.folder / "flight", chosen.folder / "survey"
+    flight, survey = FLIGHTS / "week0", chosen.folder / "survey"
     true_volumes = chosen.folder / "volumes_of_true_surface"
     piles = flight / "piles.geojson"
     started = time.monotonic()

@@ -41,10 +41,9 @@ from app.services import (
     uploads,
 )
 from app.services.runs import Choice
-from scripts.run import ROOT
+from bench.programs import FLIGHTS, ROOT
 
 EMAIL, PASSWORD = "demo@cairn.example", "gravel by the tonne"
-_FLIGHTS = ROOT / "build" / "demo_flights"
 _WEEKS = 2
 _CARRY_S = 120.0
 # Nobody clicks a vertex that is nearer than this to the line between its neighbours.
@@ -115,7 +114,7 @@ def _week(site: Site, week: int, day: date) -> None:
 
 def _flight(week: int) -> Path:
     """The simulated flight, rendered once."""
-    folder = _FLIGHTS / f"week{week}"
+    folder = FLIGHTS / f"week{week}"
     command = [sys.executable, "-m", "reconstruction.synthetic", folder, "--week", week]
     subprocess.run([str(word) for word in command], check=True, cwd=ROOT)
     return folder

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from rasterio.windows import Window, from_bounds
 
-from bench.programs import ROOT
+from bench.programs import FLIGHTS, ROOT
 
 _WIDTH_PX, _GAP_PX = 800, 8
 _MARGIN_M = 7.0
@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.picture", description=__doc__)
     demo = ROOT / "build" / "demo"
     parser.add_argument("--survey", type=Path, default=demo / "survey")
-    parser.add_argument("--piles", type=Path, default=demo / "flight" / "piles.geojson")
+    parser.add_argument("--piles", type=Path, default=FLIGHTS / "week0" / "piles.geojson")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "demo.jpg")
     chosen = parser.parse_args()
     volumes = chosen.survey / "volumes" / "volumes.csv"

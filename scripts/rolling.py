@@ -24,14 +24,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.services import postgis, valkey
+from bench.programs import ROOT
+from scripts.services import services
 
-ROOT = Path(__file__).parent.parent
 _NGINX = ROOT / "containers" / "nginx.conf"
 _START_S = 120.0
 _PREPARE = """
@@ -246,20 +245,6 @@ def count_created(environment: dict[str, str]) -> int:
     return int(python(ROOT, environment, "-c", _COUNT).splitlines()[-1])
 
 
-@contextlib.contextmanager
-def services(folder: Path) -> Iterator[dict[str, str]]:
-    """A private database and queue; yields the application's environment."""
-    folder.chmod(0o755)
-    with postgis(folder / "cluster") as database, valkey(folder / "valkey") as queue:
-        yield os.environ | {
-            "DATABASE_URL": database,
-            "REDIS_URL": queue,
-            "STORAGE_URL": f"file://{folder / 'storage'}",
-            "SECRET_KEY": "a key of the check, known to everybody 0123456789",
-            "PUBLIC_URL": "http://127.0.0.1",
-        }
-
-
 def earlier(revision: str, folder: Path) -> Path:
     """An earlier version, taken from the repository."""
     folder.mkdir()
@@ -281,7 +266,8 @@ def main() -> int:
     chosen = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cairn-", dir="/tmp")))
-        environment = stack.enter_context(services(folder))
+        folder.chmod(0o755)
+        environment = stack.enter_context(services(folder, "http://127.0.0.1"))
         old = earlier(chosen.old, folder / "old")
         migrate(old, environment)
         site, token = prepare(old, environment)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -22,9 +21,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.services import postgis, valkey
+from bench.programs import ROOT
+from scripts.services import services
 
-ROOT = Path(__file__).parent.parent
 _START_S = 60
 
 
@@ -39,8 +38,8 @@ def main() -> int:
     folder = chosen.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with postgis(_cluster(folder)) as database, valkey(folder / "valkey") as queue:
-            environment = _environment(folder, chosen.port, database, queue)
+        url = f"http://127.0.0.1:{chosen.port}"
+        with services(folder, url, _cluster(folder)) as environment:
             _step("migrating", ["-m", "flask", "--app", "wsgi", "db", "upgrade"], environment)
             with (
                 _process(_web(chosen.port), environment),
@@ -50,7 +49,7 @@ def main() -> int:
                 _process(["-m", "app.clock"], environment),
             ):
                 _wait(chosen.port)
-                print(f"\n  Cairn runs: http://127.0.0.1:{chosen.port}\n", flush=True)
+                print(f"\n  Cairn runs: {url}\n", flush=True)
                 if not chosen.no_demo:
                     subprocess.run([sys.executable, "-m", "scripts.fill_demo"], env=environment)
                 print("  Ctrl-C ends it.", flush=True)
@@ -67,20 +66,6 @@ def _cluster(folder: Path) -> Path:
     place = Path("/var/lib/cairn-demo") / folder.as_posix().strip("/").replace("/", "-")
     place.parent.mkdir(mode=0o755, exist_ok=True)
     return place
-
-
-def _environment(folder: Path, port: int, database: str, queue: str) -> dict[str, str]:
-    key = folder / "secret_key"
-    if not key.exists():
-        key.touch(mode=0o600)
-        key.write_text(secrets.token_urlsafe(48))
-    return os.environ | {
-        "DATABASE_URL": database,
-        "REDIS_URL": queue,
-        "STORAGE_URL": f"file://{folder / 'storage'}",
-        "SECRET_KEY": key.read_text(),
-        "PUBLIC_URL": f"http://127.0.0.1:{port}",
-    }
 
 
 def _web(port: int) -> list[str]:

@@ -1,9 +1,10 @@
-"""A private PostGIS and Valkey for `make run` and the tests: nothing that others run is touched."""
+"""A private PostGIS and Valkey for `make run`, benches and tests: nothing of others is touched."""
 
 from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -28,6 +29,41 @@ def _quietly(command: Sequence[object]) -> None:
     done = subprocess.run(_as_account(command), capture_output=True, text=True, cwd="/")
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+@contextmanager
+def services(folder: Path, url: str, cluster: Path | None = None) -> Iterator[dict[str, str]]:
+    """Run a database and a queue for one installation, and stop them at the end.
+
+    Parameters
+    ----------
+    folder : Path
+        Keeps the queue, the files, the secret key and, unless ``cluster`` is given, the database.
+    url : str
+        Where people reach the application.
+    cluster : Path or None
+        Folder of the database, where its account may go.
+
+    Yields
+    ------
+    dict of str to str
+        The environment that configures the application on them.
+    """
+    with postgis(cluster or folder / "postgis") as database, valkey(folder / "valkey") as queue:
+        yield os.environ | {
+            "DATABASE_URL": database,
+            "REDIS_URL": queue,
+            "STORAGE_URL": f"file://{folder / 'storage'}",
+            "SECRET_KEY": _key(folder / "secret_key"),
+            "PUBLIC_URL": url,
+        }
+
+
+def _key(path: Path) -> str:
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48))
+    return path.read_text()
 
 
 @contextmanager
