@@ -38,6 +38,7 @@ _MAX_ITERATIONS = 30
 _CONVERGED = 1e-6  # relative decrease of the cost
 # Photos up to which the threads of BLAS wait for each other longer than they work.
 _FEW_SHOTS = 250
+_DATUM_SIZE = 7  # unknowns that control alone settles: place, turn and scale
 _CELLS = 4  # a side, into which a photo is divided to see whether its residuals go together
 
 
@@ -177,6 +178,7 @@ def _converged(network: Network) -> Network:
         _set_pixel_sigma(network)
         _drop_outliers(network)
         network = _set_position_sigma(network)
+        network = _set_control_sigma(network)
         network = _iterate(network)
     return network
 
@@ -280,6 +282,25 @@ def _set_position_sigma(network: Network) -> Network:
     factor = np.maximum(1.0, np.array([plan, plan, height]))
     positions = replace(network.positions, sigma=network.positions.sigma * factor)
     return replace(network, positions=positions)
+
+
+def _set_control_sigma(network: Network) -> Network:
+    """Raise the sigmas of control and its marks to what their residuals say; never lower them.
+
+    Targets are marked by people and surveyed in all ways: one factor for both, since what is
+    wrong with a mark and what with its point shows in the same residuals.
+    """
+    marks = network.active & ~network.of_ties
+    known = network.prior_weight > 0.0
+    redundancy = 2 * int(marks.sum()) - _DATUM_SIZE
+    if redundancy <= 0:
+        return network
+    squares = np.sum((network.errors[marks] / network.sigma_px[marks, None]) ** 2) + np.sum(
+        (network.prior_weight * (network.prior_xyz - network.points) ** 2)[known]
+    )
+    factor = max(1.0, float(squares) / redundancy)
+    sigma_px = np.where(marks, np.sqrt(factor) * network.sigma_px, network.sigma_px)
+    return replace(network, sigma_px=sigma_px, prior_weight=network.prior_weight / factor)
 
 
 def _result(
