@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import subprocess
 import sys
@@ -36,16 +37,25 @@ def server(environment: dict[str, str], application: str, folder: Path) -> Itera
         [*command, "--chdir", str(folder)], env=environment, stderr=subprocess.DEVNULL
     )
     try:
-        until = time.monotonic() + 60.0
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1.0).close()
-                break
-            except OSError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
+        _wait(port)
         yield port
     finally:
         server.terminate()
         server.wait(30)
+
+
+def _wait(port: int) -> None:
+    """Until the process has loaded all and answers, whatever it answers."""
+    until = time.monotonic() + 60.0
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse()
+            break
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        finally:
+            connection.close()

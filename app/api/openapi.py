@@ -38,17 +38,20 @@ def description() -> ResponseReturnValue:
 
 
 def describe(app: Flask) -> dict[str, Any]:
-    """The OpenAPI document of all views with a contract."""
+    """The OpenAPI document of all views with a contract, and of those of the tus protocol."""
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, dict[str, Any]] = {}
     for rule in app.url_map.iter_rules():
-        terms = getattr(app.view_functions[rule.endpoint], "contract", None)
-        if terms is not None:
-            path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
+        view = app.view_functions[rule.endpoint]
+        path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
+        if (terms := getattr(view, "contract", None)) is not None:
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
                 operation = _operation(app, rule, terms, schemas)
                 operation["parameters"] += _in_header(method, terms)
                 paths.setdefault(path, {})[method.lower()] = operation
+        elif (described := getattr(view, "described", None)) is not None:
+            for method in (rule.methods or set()) - {"OPTIONS"}:
+                paths.setdefault(path, {})[method.lower()] = _by_itself(app, rule, described)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Cairn", "version": "1", "description": "Stockpiles with an honest ±."},
@@ -72,14 +75,8 @@ def describe(app: Flask) -> dict[str, Any]:
 
 
 def _operation(app: Flask, rule: Rule, terms: Contract, schemas: dict[str, Any]) -> dict[str, Any]:
-    view = app.view_functions[rule.endpoint]
-    summary, _, more = (view.__doc__ or "").strip().partition("\n")
     found = policy.rule_of(app, rule.endpoint)
-    operation: dict[str, Any] = {
-        "operationId": rule.endpoint.replace(".", "_"),
-        "summary": summary.rstrip("."),
-        "description": " ".join(more.split()),
-        "tags": [rule.endpoint.partition(".")[0]],
+    operation: dict[str, Any] = _name(app, rule) | {
         "parameters": [*_in_path(rule), *_in_query(terms, schemas)],
         "responses": {
             str(terms.status): _response(terms, schemas),
@@ -95,6 +92,30 @@ def _operation(app: Flask, rule: Rule, terms: Contract, schemas: dict[str, Any])
     elif terms.takes:
         operation["requestBody"] = _body(terms.takes, {"type": "string"})
     return operation
+
+
+def _by_itself(app: Flask, rule: Rule, described: dict[str, Any]) -> dict[str, Any]:
+    """What a view says of itself, with its name and the parts of its address."""
+    refused = {"default": {"$ref": "#/components/responses/Problem"}}
+    return (
+        _name(app, rule)
+        | described
+        | {
+            "parameters": [*_in_path(rule), *described["parameters"]],
+            "responses": described["responses"] | refused,
+        }
+    )
+
+
+def _name(app: Flask, rule: Rule) -> dict[str, Any]:
+    view = app.view_functions[rule.endpoint]
+    summary, _, more = (view.__doc__ or "").strip().partition("\n")
+    return {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "summary": summary.rstrip("."),
+        "description": " ".join(more.split()),
+        "tags": [rule.endpoint.partition(".")[0]],
+    }
 
 
 def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class _Partial:
     def make_safe(self) -> None:
         """Write through to the disk."""
         self._file.flush()
-        os.fsync(self._file.fileno())
+        os.fdatasync(self._file.fileno())
 
     def complete(self) -> None:
         """Keep the last bytes."""

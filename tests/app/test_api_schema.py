@@ -23,6 +23,11 @@ CHOICES = settings(
 )
 
 
+@schemathesis.serializer("application/offset+octet-stream")
+def part_of_a_file(_context, value):
+    return schemathesis.transport.serialization.serialize_binary(value)
+
+
 @pytest.fixture
 def ids(app, people, client_of):
     """Parts of addresses that lead to something."""

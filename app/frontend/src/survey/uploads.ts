@@ -6,7 +6,8 @@ import type { SurveyApi } from "./survey_api";
 
 /** Browsers open six connections to a host; the page needs some, too. */
 const AT_ONCE = 3;
-const PART_BYTES = 8 * 1024 * 1024;
+/** The largest body that the server takes from a browser. */
+const PART_BYTES = 16 * 1024 * 1024;
 const RETRIES_MS = [0, 1000, 3000, 5000, 10000, 30000, 60000];
 
 export class Uploads {
