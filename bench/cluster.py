@@ -209,7 +209,7 @@ def _monday(stages: dict[str, float], photos: list[Path], quality: str) -> None:
     """Simulate many sites; CPU-seconds are taken to go with the pixels of all photos."""
     scale = _SITE_PHOTOS * _SITE_PX / (len(photos) * _pixels(photos[0]))
     scaled = {name: cpu_s * scale for name, cpu_s in stages.items()}
-    hours = hours_of_sites(scaled, Fleet(), _SITES, 3600.0)
+    hours = hours_of_sites(scaled, _SITE_PHOTOS, Fleet(), _SITES, 3600.0)
     total = sum(scaled.values()) * _SITES / 3600.0
     _row(
         f"simulated: {_SITES} sites of {_SITE_PHOTOS} photos of {_SITE_PX / 1e6:.0f} megapixels "

@@ -15,7 +15,6 @@ from itertools import count
 
 # Stages whose shards others take; see `Run.spread` in `reconstruction/stage.py`.
 SPREAD = ("features", "matches", "dense", "orthomosaic", "model")
-_MOST_BATCHES = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class Fleet:
 class _Survey:
     arrived_s: float
     stages: deque[tuple[str, float]]
+    batches: int
     open_batches: int = 0
     waits_for: bool = False
     ended_s: float = 0.0
@@ -77,9 +77,9 @@ class _Cluster:
         if name not in SPREAD:
             self.later(cpu_s / (self.fleet.cores * self.fleet.use), "stage", survey)
             return
-        survey.open_batches = _MOST_BATCHES
-        seconds = cpu_s / _MOST_BATCHES / self.fleet.cores
-        self.shards.extend([(survey, seconds)] * (_MOST_BATCHES - 1))
+        survey.open_batches = survey.batches
+        seconds = cpu_s / survey.batches / self.fleet.cores
+        self.shards.extend([(survey, seconds)] * (survey.batches - 1))
         self.later(seconds, "batch here", survey)
 
     def take_back(self, survey: _Survey) -> None:
@@ -116,7 +116,7 @@ class _Cluster:
 
 
 def hours_of_sites(
-    stages_cpu_s: dict[str, float], fleet: Fleet, sites: int, within_s: float
+    stages_cpu_s: dict[str, float], photos: int, fleet: Fleet, sites: int, within_s: float
 ) -> list[float]:
     """Hours from its arrival until each survey is done, for sites that arrive evenly.
 
@@ -124,6 +124,8 @@ def hours_of_sites(
     ----------
     stages_cpu_s : dict
         CPU-seconds of each stage of one survey, in their order.
+    photos : int
+        Of one survey: a batch is of as many as a worker has cores.
     fleet : Fleet
     sites : int
     within_s : float
@@ -133,7 +135,7 @@ def hours_of_sites(
     surveys = []
     for site in range(sites):
         at = within_s * (site + 0.5) / sites
-        survey = _Survey(at, deque(stages_cpu_s.items()))
+        survey = _Survey(at, deque(stages_cpu_s.items()), -(-photos // fleet.cores))
         surveys.append(survey)
         cluster.later(at, "arrival", survey)
     while cluster.events:
