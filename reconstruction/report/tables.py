@@ -134,9 +134,14 @@ def product_tables(facts: Facts) -> tuple[Table, Table]:
 
 
 def settings(facts: Facts) -> list[tuple[str, str]]:
-    """Options and software versions."""
+    """Options, software versions, and who wrote the point cloud."""
     options = [
         (f"option: {name}", "automatic" if value is None else str(value))
         for name, value in (facts.survey.get("options") or {}).items()
     ]
-    return [*options, *((name, str(v)) for name, v in (facts.survey.get("software") or {}).items())]
+    software = [(name, str(value)) for name, value in (facts.survey.get("software") or {}).items()]
+    cloud = facts.survey.get("point_cloud")
+    if cloud:
+        left_out = f"{cloud['count']:,} points, {cloud['outlier_count']:,} outliers left out"
+        software.append(("point cloud", f"{cloud['written_by']}: {left_out}"))
+    return [*options, *software]

@@ -48,6 +48,7 @@ def survey_facts() -> dict[str, Any]:
     return {
         "created_at": "2026-05-05T08:00:00+00:00",
         "software": {"cairn": "0.1.0", "numpy": "2.4.6"},
+        "point_cloud": {"written_by": "PDAL 2.8.4", "count": 571577, "outlier_count": 121},
         "epsg": 32632,
         "crs_name": "WGS 84 / UTM zone 32N",
         "vertical_datum": "ellipsoidal",

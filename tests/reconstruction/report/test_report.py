@@ -91,6 +91,7 @@ def test_page_states_the_planted_facts(whole: Page) -> None:
         "1,100 m²",
         "5 min 16 s",
         "1.1 MB",
+        "PDAL 2.8.4: 571,577 points, 121 outliers left out",
         "ab" * 32,
         "cd" * 32,
     ):
