@@ -229,6 +229,9 @@ def test_only_what_a_shard_reads_is_fetched(storage):
     files[2].write_text("1" if is_store else "2")
     storage.bring(survey, files[2:3])
     assert files[2].read_text() == "2"
+    if is_store:
+        with pytest.raises(ValueError, match="not in the subpath"):
+            storage.bring(survey, [storage.photos(uuid4()) / "of-others.jpg"])
 
 
 def test_windows_of_rasters_are_read_where_they_lie(storage):
