@@ -160,6 +160,18 @@ def test_a_job_that_is_delivered_twice_is_done_once(client_of, survey):
     assert runs.claim(state_of(run_id).id, "second") is None
 
 
+def test_a_run_that_is_given_back_was_no_attempt_and_a_cancelled_one_stays(client_of, survey):
+    client = client_of("surveyor")
+    run_id = state_of(start(client, survey)).id
+    assert runs.claim(run_id, "first") is not None
+    assert runs.give_back(run_id)
+    assert (state_of(run_id).state, state_of(run_id).attempts) == (RunState.QUEUED, 0)
+    assert runs.claim(run_id, "second") is not None
+    assert client.post(f"/api/v1/runs/{run_id}/cancel").json["state"] == "cancelling"
+    assert not runs.give_back(run_id)
+    assert state_of(run_id).state == RunState.CANCELLING
+
+
 def test_too_few_photos_are_refused_at_once(app, client_of, people):
     row = Survey(site_id=people["site"].id, name="Empty", flown_on=sa.func.current_date())
     db.session.add(row)
