@@ -206,14 +206,21 @@ def _tiles(client: FlaskClient, survey_id: UUID) -> None:
     places = [(x, y) for x in range(left + 1, right) for y in range(top + 1, bottom)][:200]
     for layer in ("orthomosaic", "hillshade", "height"):
         root = f"/api/v1/surveys/{survey_id}/tiles/{layer}/{_ZOOM}"
-        client.get(f"{root}/{places[0][0]}/{places[0][1]}.webp")
-        start = time.process_time()
-        for x, y in places:
-            answer = client.get(f"{root}/{x}/{y}.webp")
-            if answer.status_code != 200:
-                raise RuntimeError(f"{x}/{y} answered {answer.status_code}")
-        rate = len(places) / (time.process_time() - start)
-        _row(f"map tiles, {layer}", "100 a second a core", f"{rate:.0f} ({len(places)} tiles)")
+        addresses = [f"{root}/{x}/{y}.webp" for x, y in places]
+        # The first time the blocks of the raster are unpacked, which GDAL then keeps.
+        first, again = (_tile_rate(client, addresses) for _ in range(2))
+        measured = f"{again:.0f}; {first:.0f} the first time ({len(places)} tiles)"
+        _row(f"map tiles, {layer}", "100 a second a core", measured)
+
+
+def _tile_rate(client: FlaskClient, addresses: list[str]) -> float:
+    """Tiles a CPU-second."""
+    start = time.process_time()
+    for address in addresses:
+        answer = client.get(address)
+        if answer.status_code != 200:
+            raise RuntimeError(f"{address} answered {answer.status_code}")
+    return len(addresses) / (time.process_time() - start)
 
 
 def _tile_at(longitude: float, latitude: float) -> tuple[int, int]:
