@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _SAME = ("unchanged", "moved", "grown", "shrunk")
 # A proposal of which more lies in drawn toes is one of those.
 _DRAWN_SHARE = 0.3
+# Outlines that share more of what both cover are of the same thing: it stands where it stood.
+_SAME_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,19 @@ class Proposal:
 def propose(survey_id: UUID) -> int:
     """Look for piles in the surface of a survey and keep what is found; returns how many.
 
-    The caller commits, as it may have more to keep at once.
+    At the first look, what somebody left out of the survey before and still lies there is left out
+    again. The caller commits, as it may have more to keep at once.
     """
     found = _detected(survey_id)
     survey = db.session.get(Survey, survey_id)
     if survey is None:
         raise NotFound("There is no such survey.", "Check the address.")
-    survey.proposals = {"found_at": datetime.now(UTC).isoformat(), "items": found}
+    left_out = [] if survey.proposals else _still_left_out(survey, found)
+    survey.proposals = {
+        "found_at": datetime.now(UTC).isoformat(),
+        "items": found,
+        "left_out": left_out,
+    }
     db.session.flush()
     return len(found)
 
@@ -143,6 +151,21 @@ def _mixed(link: Link) -> tuple[int, ...]:
 def _left_out(survey: Survey) -> list[int]:
     kept: list[int] = survey.proposals.get("left_out", [])
     return kept
+
+
+def _still_left_out(survey: Survey, found: Sequence[dict[str, Any]]) -> list[int]:
+    """Numbers of what was found where something of the survey before was left out."""
+    before = surveys.previous(survey)
+    if before is None:
+        return []
+    items = before.proposals.get("items", [])
+    known = [_polygon(_outline(items[number])) for number in _left_out(before)]
+    now = [_polygon(_outline(item)) for item in found]
+    return [n for n, polygon in enumerate(now) if any(_is_same(polygon, old) for old in known)]
+
+
+def _is_same(one: shapely.Polygon, other: shapely.Polygon) -> bool:
+    return bool(one.intersection(other).area > _SAME_SHARE * one.union(other).area)
 
 
 def _anew(item: Proposal) -> Proposal:

@@ -90,6 +90,33 @@ def test_what_somebody_leaves_out_is_proposed_no_more(client_of, week):
     assert len(client.get(f"/api/v1/surveys/{after.id}/proposals").json) == 1
 
 
+def test_what_was_left_out_last_week_stays_out_while_it_stands_there(app, people, client_of):
+    first, second, moved = (
+        ready_survey(app, people["site"], flown_on=date(2026, 11, day), name=f"day {day}")
+        for day in (6, 13, 20)
+    )
+    client = client_of("surveyor")
+    proposing.propose(first.id)
+    db.session.commit()
+    (found,) = client.get(f"/api/v1/surveys/{first.id}/proposals").json
+    client.delete(f"/api/v1/surveys/{first.id}/proposals/{found['number']}")
+    proposing.propose(second.id)
+    db.session.commit()
+    assert client.get(f"/api/v1/surveys/{second.id}/proposals").json == []
+    # The week after it stands elsewhere, and whoever looks again sees everything.
+    away = [[[x + 8.0, y, z] for x, y, z in ring] for ring in found["toe"]["coordinates"]]
+    second.proposals = second.proposals | {
+        "items": [{"coordinates": away, "walls": [], "confidence": 0.8, "reasons": []}]
+    }
+    db.session.commit()
+    proposing.propose(moved.id)
+    db.session.commit()
+    assert len(client.get(f"/api/v1/surveys/{moved.id}/proposals").json) == 1
+    proposing.propose(second.id)
+    db.session.commit()
+    assert len(client.get(f"/api/v1/surveys/{second.id}/proposals").json) == 1
+
+
 def test_a_carried_pile_that_somebody_takes_out_does_not_come_back_as_a_proposal(client_of, week):
     _, after, _ = week
     proposing.propose(after.id)
