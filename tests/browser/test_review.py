@@ -78,3 +78,19 @@ def test_a_toe_is_changed_by_keyboard_and_not_lost_by_one_key(page, quarry):
     page.keyboard.press("Escape")
     assert page.is_visible(".draft")
     assert asked == ["Discard what you have drawn?"]
+
+
+def test_a_pile_that_another_page_names_fills_the_view(page, quarry):
+    survey = quarry["survey"].split("/")[2]
+    (toe,) = page.request.get(f"/api/v1/surveys/{survey}/toes").json()
+    page.goto(f"{quarry['survey']}/view?pile={toe['pile_id']}")
+    page.wait_for_selector(".draft[data-net-m3]", timeout=60_000)
+    page.wait_for_timeout(1500)
+    box = page.locator(".stage > canvas").bounding_box()
+    ring = toe["toe"]["coordinates"][0]
+    places = [
+        page.evaluate("q => document.querySelector('#viewer').project(q)", q) for q in ring[::8]
+    ]
+    assert all(0 < x < box["width"] and 0 < y < box["height"] for x, y in places)
+    x = [place[0] for place in places]
+    assert max(x) - min(x) > 0.3 * box["width"]

@@ -8,6 +8,8 @@ import type { Scene } from "./scene";
 interface Item {
   place: Vector3;
   element: HTMLElement;
+  /** Shown whatever others there are, such as what is being measured. */
+  isFirst: boolean;
   /** Width and height in pixels, once it was drawn. */
   size: [number, number] | null;
   isLeftOut: boolean;
@@ -34,10 +36,10 @@ export class Labels {
   }
 
   /** Show an element at a place; the same key replaces the former one. */
-  set(key: string, place: Local, element: HTMLElement): void {
+  set(key: string, place: Local, element: HTMLElement, isFirst = false): void {
     this.remove(key);
     element.classList.add("label");
-    this.items.set(key, { place: new Vector3(...place), element, size: null, isLeftOut: false });
+    this.items.set(key, { place: new Vector3(...place), element, isFirst, size: null, isLeftOut: false });
     this.element.append(element);
     this.scene.invalidate();
   }
@@ -56,7 +58,9 @@ export class Labels {
 
   private readonly update = (): void => {
     const { position } = this.scene.camera;
-    const near = [...this.items.values()].sort((a, b) => a.place.distanceTo(position) - b.place.distanceTo(position));
+    const near = [...this.items.values()].sort(
+      (a, b) => Number(b.isFirst) - Number(a.isFirst) || a.place.distanceTo(position) - b.place.distanceTo(position),
+    );
     const taken: Box[] = [];
     for (const item of near) {
       const pixel = item.isLeftOut ? null : this.scene.toScreen(item.place, new Vector2());

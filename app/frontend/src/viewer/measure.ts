@@ -129,7 +129,7 @@ export class Measure {
     this.handles.draw(this.points, () => COLOUR);
     labels.remove(LABEL);
     const words = this.kind ? describe(this.kind, points, line) : "";
-    if (words) labels.set(LABEL, isRing ? middle(points) : points.at(-1)!, h("output", { class: "measure-label" }, words));
+    if (words) labels.set(LABEL, isRing ? middle(points) : points.at(-1)!, h("output", { class: "measure-label" }, words), true);
   }
 
   private async showSection(): Promise<void> {

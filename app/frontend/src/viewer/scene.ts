@@ -175,7 +175,10 @@ export class Scene {
   private fly(to: View, isAnimated = true): void {
     const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     const from = { target: this.controls.target.clone(), position: this.camera.position.clone() };
-    this.flight = { from, to, start: performance.now() - (isAnimated && !isCalm ? 0 : FLIGHT_MS) };
+    const start = performance.now();
+    this.flight = { from, to, start };
+    // What is not animated is there at once: whoever looks on from here needs to know where that is.
+    if (!isAnimated || isCalm) this.advance(start + FLIGHT_MS);
     this.invalidate();
   }
 
