@@ -64,6 +64,9 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     title, detail = error.name, error.description or ""
     if is_api():
         answer = problem(error.code, title, detail)
+    elif error.code == 404:
+        page, status = _page(404, "There is no such page", "Check the address, or begin anew.", "")
+        answer = Response(page, status)
     else:
         answer = Response(_page(error.code, title, detail, "")[0], error.code)
     # Which methods are allowed, when to try again: what the error knows goes along.

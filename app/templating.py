@@ -58,7 +58,8 @@ def number(value: float | None, digits: int = 0) -> str:
     if value is None:
         return "–"
     text: str = format_decimal(round(value, digits), format=_pattern(digits))
-    return text
+    # A hyphen is no minus.
+    return text.replace("-", "\u2212")
 
 
 def plus_minus(u95: float | None, digits: int = 0) -> str:

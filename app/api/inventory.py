@@ -125,8 +125,8 @@ class MomentShape(Shape):
     survey_id: UUID
     survey: str
     volume_m3: AmountShape
-    height_max_m: float
-    area_m2: float
+    height_m: AmountShape
+    area_m2: AmountShape
     base: str
     coverage: float
     drawn_by: str

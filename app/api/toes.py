@@ -105,14 +105,18 @@ class TonnesShape(Shape):
 
 
 class VolumeShape(Shape):
-    """A measured volume; `net_u95_m3` is the half-width of the 95 % interval."""
+    """A measured volume; `…_u95_…` is the half-width of the 95 % interval."""
 
     area_m2: float
+    area_u95_m2: float
     fill_m3: float
+    fill_u95_m3: float
     cut_m3: float
+    cut_u95_m3: float
     net_m3: float
     net_u95_m3: float
     height_max_m: float
+    height_max_u95_m: float
     coverage: float
     tonnes: TonnesShape | None
     base_plane: BasePlane | None

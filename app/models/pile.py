@@ -104,3 +104,13 @@ class Measurement(db.Model):
     def volume_m3(self) -> Amount:
         """The net volume with its interval."""
         return self.part.amount
+
+    @property
+    def area(self) -> Amount:
+        """The area in plan, m², with its interval."""
+        return Amount(self.area_m2, self.details.get("area_u95_m2", 0.0))
+
+    @property
+    def height(self) -> Amount:
+        """The greatest height above the base, metres, with its interval."""
+        return Amount(self.height_max_m, self.details.get("height_max_u95_m", 0.0))

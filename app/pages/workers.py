@@ -11,9 +11,20 @@ from app.queries import runs
 
 blueprint = Blueprint("workers_pages", __name__)
 
+# What a worker does, for people.
+_WORDS = {
+    "app.jobs.process": "processes a survey",
+    "app.jobs.compute": "computes a part of a survey",
+    "app.jobs.judge": "looks at the photos of a flight",
+    "app.jobs.propose": "looks for piles",
+    "app.jobs.follow": "aligns a survey and carries piles over",
+}
+
 
 @blueprint.get("/workers")
 @policy.admin
 def index() -> ResponseReturnValue:
     """Show the workers and the queues."""
-    return render_template("runs/workers.html", workers=runs.workers(), depths=queues.depths())
+    return render_template(
+        "runs/workers.html", workers=runs.workers(), depths=queues.depths(), words=_WORDS
+    )

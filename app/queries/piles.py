@@ -27,8 +27,8 @@ class Moment:
     survey_id: UUID
     survey: str
     volume_m3: Amount
-    height_max_m: float
-    area_m2: float
+    height_m: Amount
+    area_m2: Amount
     base: str
     coverage: float
     drawn_by: str
@@ -76,8 +76,8 @@ def history(pile_id: UUID) -> list[Moment]:
             survey.id,
             survey.name,
             row.volume_m3,
-            row.height_max_m,
-            row.area_m2,
+            row.height,
+            row.area,
             row.base,
             row.coverage,
             name or "",

@@ -83,11 +83,15 @@ export interface VolumeQuestion {
 
 export interface Volume {
   area_m2: number;
+  area_u95_m2: number;
   fill_m3: number;
+  fill_u95_m3: number;
   cut_m3: number;
+  cut_u95_m3: number;
   net_m3: number;
   net_u95_m3: number;
   height_max_m: number;
+  height_max_u95_m: number;
   coverage: number;
   tonnes: Tonnes | null;
   base_plane: BasePlane | null;

@@ -24,11 +24,16 @@ export interface Units {
   mass_unit: string;
 }
 
+/** `4.37 ± 0.02 m`: a value with its uncertainty, both with the decimals that make sense. */
+export function amount(value: number, u95: number, unit: string): string {
+  const decimals = decimalsFor(u95);
+  return `${number(value, decimals)} ± ${number(u95, decimals)} ${unit}`;
+}
+
 /** `807.5 ± 0.9 m³` in the units of the site. */
 export function volume(net_m3: number, u95_m3: number, units: Units): string {
   const { factor, name } = volumeUnit(units);
-  const decimals = decimalsFor(u95_m3 / factor);
-  return `${number(net_m3 / factor, decimals)} ± ${number(u95_m3 / factor, decimals)} ${name}`;
+  return amount(net_m3 / factor, u95_m3 / factor, name);
 }
 
 /** Cubic metres in a unit, and its sign. */

@@ -2,7 +2,7 @@
 
 import type { Base, BaseMethod, Material, Survey, Volume } from "../lib/api";
 import { h, icon, iconButton } from "../lib/dom";
-import { massUnit, metres, number, decimalsFor, volume as volumeText, volumeUnit } from "../lib/format";
+import { amount, massUnit, number, volume as volumeText, volumeUnit } from "../lib/format";
 import type { Draft } from "./draft";
 
 export interface DraftFormEvents {
@@ -175,13 +175,11 @@ export class DraftForm {
   }
 
   private factsOf(volume: Volume): HTMLElement[] {
-    const { factor, name } = volumeUnit(this.survey);
-    const decimals = decimalsFor(volume.net_u95_m3 / factor);
     const rows: [string, string][] = [
-      ["Height", metres(volume.height_max_m)],
-      ["Area", `${number(volume.area_m2, 1)} m²`],
-      ["Above base", `${number(volume.fill_m3 / factor, decimals)} ${name}`],
-      ["Below base", `${number(volume.cut_m3 / factor, decimals)} ${name}`],
+      ["Height", amount(volume.height_max_m, volume.height_max_u95_m, "m")],
+      ["Area", amount(volume.area_m2, volume.area_u95_m2, "m²")],
+      ["Above base", volumeText(volume.fill_m3, volume.fill_u95_m3, this.survey)],
+      ["Below base", volumeText(volume.cut_m3, volume.cut_u95_m3, this.survey)],
       ["Surface seen", `${number(100 * volume.coverage, 1)} %`],
     ];
     const mass = massOf(volume, this.survey);
@@ -245,6 +243,5 @@ function field(label: string, control: HTMLElement): HTMLElement {
 function massOf({ tonnes }: Volume, survey: Survey): string | null {
   if (!tonnes) return null;
   const { factor, name } = massUnit(survey);
-  const decimals = decimalsFor(tonnes.wet_u95_t / factor);
-  return `${number(tonnes.wet_t / factor, decimals)} ± ${number(tonnes.wet_u95_t / factor, decimals)} ${name}`;
+  return amount(tonnes.wet_t / factor, tonnes.wet_u95_t / factor, name);
 }

@@ -2,7 +2,7 @@
 
 import { type Api, type Survey, type Volume, wordsOf } from "../lib/api";
 import { h, icon, iconButton } from "../lib/dom";
-import { decimalsFor, number, volume as volumeText, volumeUnit } from "../lib/format";
+import { amount as amountText, number, volume as volumeText } from "../lib/format";
 import type { Item } from "../lib/review";
 
 export interface ReviewEvents {
@@ -127,14 +127,15 @@ export class Review {
     const rows: [string, string][] = [];
     if (was) rows.push(["In the survey before", volumeText(was.net_m3, was.net_u95_m3, this.survey)]);
     if (was && now) rows.push(["Change", this.change(now.net_m3 - was.net_m3, Math.hypot(now.net_u95_m3, was.net_u95_m3))]);
-    if (now) rows.push(["Height", `${number(now.height_max_m, 1)} m`], ["Area in plan", `${number(now.area_m2)} m²`]);
+    if (now) {
+      rows.push(["Height", amountText(now.height_max_m, now.height_max_u95_m, "m")]);
+      rows.push(["Area in plan", amountText(now.area_m2, now.area_u95_m2, "m²")]);
+    }
     return rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)));
   }
 
   private change(net_m3: number, u95_m3: number): string {
-    const { factor, name } = volumeUnit(this.survey);
-    const decimals = decimalsFor(u95_m3 / factor);
-    return `${net_m3 > 0 ? "+" : ""}${number(net_m3 / factor, decimals)} ± ${number(u95_m3 / factor, decimals)} ${name}`;
+    return `${net_m3 > 0 ? "+" : ""}${volumeText(net_m3, u95_m3, this.survey)}`;
   }
 
   /** Do something with the item once, however often somebody presses. */
