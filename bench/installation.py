@@ -44,6 +44,19 @@ def server(environment: dict[str, str], application: str, folder: Path) -> Itera
         server.wait(30)
 
 
+@contextlib.contextmanager
+def worker(environment: dict[str, str]) -> Iterator[None]:
+    """A worker, as the images run it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.worker"], env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def _wait(port: int) -> None:
     """Until the process has loaded all and answers, whatever it answers."""
     until = time.monotonic() + 60.0

@@ -25,6 +25,7 @@ from app.services import accounts, sites, surveys, toes
 from bench.installation import installation, server
 from bench.programs import FLIGHTS, ROOT, run
 
+DEMO = ROOT / "build" / "demo"
 _EMAIL, _PASSWORD = "bench@example.org", "gravel by the tonne"
 _CHROMIUM = "/usr/bin/chromium"
 # It draws in software, as on a machine without a graphics card.

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
 import math
-import os
 import re
-import shutil
 import statistics
 import subprocess
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,9 +36,10 @@ from app.models import (
 )
 from app.models.survey import SurveyKind
 from app.services import accounts, surveys, tokens
-from bench.installation import installation, server
-from bench.live_volume import demo_survey, measure_live_volume
+from bench.installation import installation, server, worker
+from bench.live_volume import DEMO, demo_survey, measure_live_volume
 from bench.programs import ROOT
+from bench.uploads import AT_ONCE, upload_gigabyte, upload_photos
 from reconstruction.rasters import Grid, float_cog, rgba_cog
 
 _WEEKS, _PILES = 260, 60
@@ -52,9 +48,6 @@ _EMAIL, _PASSWORD = "bench@example.org", "gravel by the tonne"
 _REPEATS = 20
 _RASTER_CELLS, _CELL_M = 4096, 0.05
 _ZOOM = 20
-_UPLOAD_BYTES, _PART_BYTES = 1_000_000_000, 16 << 20
-# As many as a browser sends.
-_AT_ONCE = 3
 _LOAD_S = 5
 _BARE = """
 from flask import Flask
@@ -78,8 +71,9 @@ def measure_web() -> None:
             token = tokens.create(g.actor, "bench", [], ["read", "write"], None)
             uploaded = [
                 surveys.create(site, f"Lidar {n}", _LAST, SurveyKind.SURFACE).id
-                for n in range(1 + _AT_ONCE)
+                for n in range(1 + AT_ONCE)
             ]
+            flown = surveys.create(site, "Flight", _LAST).id
             newest = db.session.scalar(
                 db.select(Survey.id).where(Survey.flown_on == _LAST, Survey.kind == "photos")
             )
@@ -90,8 +84,10 @@ def measure_web() -> None:
         _tiles(_signed_in(app), newest)
         with server(environment, "wsgi:application", ROOT) as port:
             folder = Path(environment["STORAGE_URL"].removeprefix("file://"))
-            _upload(port, token, uploaded[:1], folder)
-            _upload(port, token, uploaded[1:], folder)
+            upload_gigabyte(port, token, uploaded[:1], folder)
+            upload_gigabyte(port, token, uploaded[1:], folder)
+            with worker(environment):
+                upload_photos(port, token, flown, DEMO / "flight" / "images")
             _requests(port, token)
     measure_live_volume(survey)
 
@@ -227,70 +223,6 @@ def _tile_at(longitude: float, latitude: float) -> tuple[int, int]:
     x = (longitude + 180.0) / 360.0 * 2**_ZOOM
     y = (1.0 - math.asinh(math.tan(math.radians(latitude))) / math.pi) / 2.0 * 2**_ZOOM
     return int(x), int(y)
-
-
-def _upload(port: int, token: str, survey_ids: list[UUID], folder: Path) -> None:
-    """A gigabyte, in so many files at once and in the parts that browsers send, beside a copy."""
-    count = len(survey_ids)
-    source = folder / "source.las"
-    block = os.urandom(1 << 20)
-    with source.open("wb") as file:
-        file.write(b"LASF" + block[4:])
-        for _ in range(_UPLOAD_BYTES // count // len(block)):
-            file.write(block)
-        os.fsync(file.fileno())
-    size_mb = count * source.stat().st_size / 1e6
-    copied, safe = (size_mb / _copy_s(source, count, is_safe) for is_safe in (False, True))
-    start = time.perf_counter()
-    with ThreadPoolExecutor(count) as pool:
-        list(pool.map(lambda survey_id: _send(port, token, survey_id, source), survey_ids))
-    rate = size_mb / (time.perf_counter() - start)
-    what = f"upload of 1 GB in {count} {'file' if count == 1 else 'files at once'}"
-    measured = (
-        f"{rate:.0f} MB/s, {rate / safe:.0%} of a copy that is on disk ({safe:.0f} MB/s), "
-        f"{rate / copied:.0%} of one in memory ({copied:.0f} MB/s)"
-    )
-    _row(f"{what}, checked and on disk", "≥ 50 % of a plain copy", measured)
-
-
-def _copy_s(source: Path, count: int, is_safe: bool) -> float:
-    """Seconds that copies of a file take, one after the other."""
-    copy = source.with_name("copy.las")
-    start = time.perf_counter()
-    for _ in range(count):
-        shutil.copyfile(source, copy)
-        if is_safe:
-            with copy.open("rb") as file:
-                os.fsync(file.fileno())
-    passed_s = time.perf_counter() - start
-    copy.unlink()
-    return passed_s
-
-
-def _send(port: int, token: str, survey_id: UUID, source: Path) -> None:
-    """Upload a file by tus."""
-    tus = {"Authorization": f"Bearer {token}", "Tus-Resumable": "1.0.0"}
-    name = base64.b64encode(source.name.encode()).decode()
-    length = str(source.stat().st_size)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-    begin = tus | {"Upload-Length": length, "Upload-Metadata": f"filename {name}"}
-    connection.request("POST", f"/api/v1/surveys/{survey_id}/uploads", headers=begin)
-    answer = connection.getresponse()
-    answer.read()
-    address, offset = answer.headers["Location"], 0
-    with source.open("rb") as file:
-        while part := file.read(_PART_BYTES):
-            headers = tus | {
-                "Upload-Offset": str(offset),
-                "Content-Type": "application/offset+octet-stream",
-            }
-            connection.request("PATCH", address, part, headers)
-            answer = connection.getresponse()
-            if answer.status != 204:
-                raise RuntimeError(f"the upload was answered {answer.status}: {answer.read()!r}")
-            answer.read()
-            offset += len(part)
-    connection.close()
 
 
 def _requests(port: int, token: str) -> None:
