@@ -178,10 +178,13 @@ class Tier:
             time.sleep(0.1)
 
     def _configuration(self, webs: list[Web]) -> str:
-        """The image's own, with other addresses and folders."""
+        """The image's own, with several processes in place of a name, and other folders."""
         text = _NGINX.read_text()
-        servers = "\n".join(f"server 127.0.0.1:{web.port};" for web in webs)
-        text = text.replace("server web:8000;", servers)
+        servers = " ".join(f"server 127.0.0.1:{web.port};" for web in webs)
+        # Kept for a shorter time than gunicorn does, so that nginx closes first.
+        group = f"upstream web {{ {servers} keepalive 32; keepalive_timeout 60s; }}"
+        text = text.replace("include /tmp/resolver.conf;", group)
+        text = text.replace("set $web web:8000;", "set $web web;")
         text = text.replace("listen 8080;", f"listen 127.0.0.1:{self.port};")
         text = text.replace("listen [::]:8080;", "")
         text = text.replace("/tmp/", f"{self.folder}/")
