@@ -95,6 +95,9 @@ def test_a_survey_is_aligned_carried_over_measured_and_told_once(
     assert f"Gravel: {net_m3} m³ ± {u95_m3} m³ (unchanged)" in mail
     assert re.search(r"Over unchanged ground it lies [+-]0\.00\d m ± 0\.\d{3} m in height", mail)
     assert f"http://localhost/surveys/{after.id}/view" in mail
+    page = client_of("viewer").get(f"/surveys/{after.id}").text
+    assert re.search(r"<dt>In height</dt><dd>−?0\.\d+ <span class=\"pm\">± 0\.\d+</span> cm", page)
+    assert "Beside the survey before" not in client_of("viewer").get(f"/surveys/{before.id}").text
 
 
 def test_what_a_dead_worker_left_out_is_done_again(week, monkeypatch):
