@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -137,32 +139,38 @@ def _process(
         survey_id = db.session.get_one(Run, run_id).survey_id
         for path in photos:
             shutil.copy(path, app.extensions["cairn_storage"].photos(survey_id))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "app.worker"],
-            env=environment,
-            cwd=ROOT,
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(workers)
-    ]
-    _wait(lambda: len(redis().smembers("rq:workers")) >= workers)
-    started = time.monotonic()
-    for run_id in ids:
-        runs.send(db.session.get_one(Run, run_id))
     peaks: dict[str, int] = {}
-    while stages := _open(ids):
-        held = max(memory.held_bytes(process.pid) for process in processes)
-        peaks[stages[-1]] = max(peaks.get(stages[-1], 0), held)
-        time.sleep(0.2)
-    passed_s = time.monotonic() - started
-    for process in processes:
-        process.terminate()
-        process.wait()
+    with _workers(environment, workers) as processes:
+        started = time.monotonic()
+        for run_id in ids:
+            runs.send(db.session.get_one(Run, run_id))
+        while stages := _open(ids):
+            held = max(memory.held_bytes(process.pid) for process in processes)
+            peaks[stages[-1]] = max(peaks.get(stages[-1], 0), held)
+            time.sleep(0.2)
+        passed_s = time.monotonic() - started
     done = [db.session.get_one(Run, run_id) for run_id in ids]
     if failed := [run.failure for run in done if run.state != RunState.DONE]:
         raise RuntimeError(f"{len(failed)} runs failed: {failed[0]}")
     return done, passed_s, peaks
+
+
+@contextlib.contextmanager
+def _workers(environment: dict[str, str], count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """So many workers, ready for work."""
+    command = [sys.executable, "-m", "app.worker"]
+    processes = [
+        subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.DEVNULL)
+        for _ in range(count)
+    ]
+    try:
+        _wait(lambda: len(redis().smembers("rq:workers")) >= count)
+        yield processes
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
 
 
 def _open(ids: list[UUID]) -> list[str]:
