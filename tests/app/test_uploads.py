@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import io
+import re
 import time
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +104,19 @@ def test_a_part_that_arrives_damaged_is_not_taken(client_of, survey):
     assert client.head(address, headers=TUS).headers["Upload-Offset"] == "0"
     answer = patch(client, address, content, 0, **{"Upload-Checksum": f"sha256 {good}"})
     assert answer.status_code == 204
+
+
+def test_the_server_takes_parts_as_large_as_browsers_send(app, client_of, survey):
+    script = (Path(app.root_path) / "frontend/src/survey/uploads.ts").read_text()
+    side = re.search(r"PART_BYTES = (\d+) \* 1024 \* 1024", script)
+    content, part = jpeg() + bytes(20 << 20), int(side[1]) << 20
+    client = client_of("surveyor")
+    address = begin(client, survey, "a.jpg", content).headers["Location"]
+    app.config["WTF_CSRF_ENABLED"] = True
+    page = client.get(f"/surveys/{survey.id}").text
+    token = page.split('name="csrf-token" content="')[1].split('"')[0]
+    answer = patch(client, address, content[:part], 0, **{"X-CSRF-Token": token})
+    assert (answer.status_code, answer.headers["Upload-Offset"]) == (204, str(part))
 
 
 @pytest.mark.parametrize(
