@@ -21,9 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Without the name of a command it measures. A survey that is called like one is ``./detect``.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0] in _COMMANDS:
-        return _COMMANDS[given[0]](given[1:])
-    return measure.main(given)
+    try:
+        if given and given[0] in _COMMANDS:
+            return _COMMANDS[given[0]](given[1:])
+        return measure.main(given)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"error: {what}. Check the path, its rights and the space left.", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

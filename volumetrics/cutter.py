@@ -20,7 +20,7 @@ from volumetrics.ground_noise import estimate_noise
 from volumetrics.noise import PERFECT, DsmNoise
 from volumetrics.relative_noise import Patch, RelativeNoise, fit_relative_noise
 from volumetrics.survey import Survey
-from volumetrics.toe import Toe
+from volumetrics.toe import Toe, around
 from volumetrics.volume import MIN_COVERAGE
 
 _MARGIN_CELLS = 8
@@ -178,5 +178,4 @@ def _weighed(survey: Survey, relative: RelativeNoise, toe: Toe, margin_m: float)
 def _is_ground(grid: Grid, piles: shapely.STRtree) -> NDArray[np.bool_]:
     """Cells that are no pile."""
     near = piles.geometries[piles.query(_extent(grid), predicate="intersects")]
-    covered = shapely.union_all(shapely.buffer(near, _GROUND_GAP_M))
-    return np.asarray(area_fraction(covered, grid) == 0.0)
+    return np.asarray(area_fraction(around(near, _GROUND_GAP_M), grid) == 0.0)

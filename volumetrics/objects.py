@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from volumetrics.grid import Array, Grid, area_fraction
 from volumetrics.terrain import STEEP, Mask, below, disk, steepness
-from volumetrics.toe import Toe
+from volumetrics.toe import Toe, around
 
 # Wider things cannot be told from a part of the pile by their shape.
 _WIDEST_M = 4.0
@@ -66,7 +66,7 @@ def propose_objects(grid: Grid, toe: Toe) -> tuple[Standing, ...]:
     if not seen.any():
         return ()
     cell_m = grid.cell_size_m
-    near = area_fraction(toe.polygon.buffer(_AROUND_M), grid) > 0.0
+    near = area_fraction(around(np.array([toe.polygon]), _AROUND_M), grid) > 0.0
     filled = np.where(seen, grid.elevation_m, np.nanmin(grid.elevation_m))
     stands = filled - _loose_skin(filled, cell_m) > _STANDS_OUT_M
     stands = seen & near & ndimage.binary_fill_holes(stands)

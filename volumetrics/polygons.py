@@ -138,8 +138,11 @@ def _shape(feature: dict[str, Any]) -> shapely.Geometry | ToeError:
         )
     try:
         return shapely.geometry.shape(geometry)
-    except (ValueError, TypeError, IndexError, KeyError, shapely.errors.ShapelyError) as error:
-        return ToeError(f"its coordinates make no polygon: {error}.", "Draw the toe again.")
+    except (ValueError, TypeError, IndexError, KeyError, shapely.errors.ShapelyError):
+        return ToeError(
+            "its coordinates make no polygon.",
+            "Draw the toe again, with at least three vertices of two numbers each.",
+        )
 
 
 def _name(feature: dict[str, Any], number: int) -> str:

@@ -24,8 +24,8 @@ from volumetrics.errors import InputError
 from volumetrics.grid import Array
 
 # No quarry is as deep or as high; writers that forget to name their nodata value write such
-# numbers.
-_DEEPEST_M, _HIGHEST_M = -1000.0, 9000.0
+# numbers, or 0 where all else is farther from it than this.
+_DEEPEST_M, _HIGHEST_M, _FAR_FROM_ZERO_M = -1000.0, 9000.0, 20.0
 # Windows that are kept begin and end at multiples of so many cells, and have at most so many.
 _STEP, _MOST_KEPT = 128, 1_800_000
 
@@ -195,4 +195,9 @@ def _scaled(raster: Any, band: int, stored: Any) -> Array:
 
 def _plausible(elevation_m: Array) -> Array:
     elevation_m[~((elevation_m > _DEEPEST_M) & (elevation_m < _HIGHEST_M))] = np.nan
+    is_zero = elevation_m == 0.0
+    if is_zero.any():
+        others_m = np.abs(elevation_m[~is_zero & np.isfinite(elevation_m)])
+        if others_m.size and others_m.min() > _FAR_FROM_ZERO_M:
+            elevation_m[is_zero] = np.nan
     return elevation_m

@@ -20,7 +20,7 @@ from volumetrics.identity import Kind, carry
 from volumetrics.noise import DsmNoise
 from volumetrics.survey import Survey
 from volumetrics.terrain import Mask
-from volumetrics.toe import Toe
+from volumetrics.toe import Toe, around
 from volumetrics.uncertainty import NORMAL_95, Budget, total
 from volumetrics.volume import MIN_COVERAGE
 
@@ -107,7 +107,7 @@ def measure_site_change(
     _check_same(earlier, later)
     noises = [cutter(one, toes, toe_sigma_m, min_coverage).noise for one in (earlier, later)]
     before, after = _overviews(earlier, later)
-    piles = shapely.union_all([toe.polygon.buffer(_GROUND_GAP_M) for toe in toes])
+    piles = around(np.array([toe.polygon for toe in toes]), _GROUND_GAP_M)
     is_stable = area_fraction(piles, before) == 0.0
     both = DsmNoise(noises[0].components + noises[1].components)
     alignment = align(before, after, is_stable, both)

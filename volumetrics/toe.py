@@ -63,9 +63,9 @@ class Toe:
         if self.polygon.is_empty:
             raise ToeError(f"{self.name}: the toe polygon is empty.", "Draw it again.")
         if not self.polygon.is_valid:
+            why, _, place = shapely.is_valid_reason(self.polygon).rstrip("]").partition("[")
             raise ToeError(
-                f"{self.name}: the toe is not a simple polygon: "
-                f"{shapely.is_valid_reason(self.polygon)}.",
+                f"{self.name}: the toe is not a simple polygon: {why} at {place}.",
                 "Move the vertices at this place so that no edges cross or overlap.",
             )
 
@@ -81,6 +81,15 @@ def clean(polygon: shapely.Geometry) -> tuple[shapely.Geometry, tuple[str, ...]]
     tidy = shapely.remove_repeated_points(flat, 0.0)
     dropped = len(shapely.get_coordinates(flat)) - len(shapely.get_coordinates(tidy))
     return tidy, (f"{dropped} repeated vertices removed",) if dropped else ()
+
+
+def around(polygons: NDArray[np.object_], margin_m: float) -> shapely.Geometry:
+    """What lies within polygons and a margin of them, a fifth more at the most.
+
+    Their finest detail is left out first: the margin of thousands of jagged vertices takes minutes.
+    """
+    plain = shapely.simplify(polygons, 0.1 * margin_m)
+    return shapely.union_all(shapely.buffer(plain, 1.1 * margin_m))
 
 
 def wall_lines(ring: Array, walls: Sequence[Sequence[int]]) -> shapely.Geometry | None:

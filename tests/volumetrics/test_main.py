@@ -193,3 +193,10 @@ def test_impossible_settings_are_refused_before_anything_is_written(
     assert main([str(survey_folder), str(piles), *options]) == 2
     assert said in capsys.readouterr().err
     assert not (survey_folder / "volumes.csv").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told(survey_folder, write_piles, toe_ring, capsys):
+    geometry = {"type": "Polygon", "coordinates": [toe_ring]}
+    piles = write_piles([({"name": "Sand"}, geometry)])
+    assert main([str(survey_folder), str(piles), "--out", str(piles)]) == 2
+    assert "piles.geojson: File exists. Check the path" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import shapely
 from volumetrics.errors import InputError, ToeError
 from volumetrics.polygons import read_toes
 from volumetrics.survey import open_survey
-from volumetrics.toe import Toe, boundary, wall_lines
+from volumetrics.toe import Toe, around, boundary, wall_lines
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_crossing_is_refused_with_its_place_and_the_others_are_read(survey, wr
     path = write_piles([({"name": "bow"}, polygon(bow)), ({"name": "good"}, polygon(box()))])
     toes, refused = read_toes(path, survey)
     assert [toe.name for toe in toes] == ["good"]
-    assert "Self-intersection[500009 5180009]" in refused["bow"]
+    assert "Self-intersection at 500009 5180009" in refused["bow"]
 
 
 def test_repeated_points_winding_elevations_holes_and_parts(survey, write_piles):
@@ -186,3 +186,15 @@ def test_a_toe_must_be_finite():
         Toe("X", shapely.Polygon([(0, 0), (float("inf"), 0), (1, 1), (1, 2)]))
     with pytest.raises(ToeError, match="a LineString is no toe"):
         Toe("X", shapely.LineString([(0, 0), (1, 0)]))
+
+
+def test_the_surroundings_of_a_jagged_line_reach_as_far_as_asked():
+    angle = np.linspace(0.0, 2.0 * np.pi, 2000, endpoint=False)
+    radius = 7.0 + np.random.default_rng(0).uniform(-0.02, 0.02, angle.size)
+    jagged = shapely.Polygon(np.column_stack((radius * np.cos(angle), radius * np.sin(angle))))
+    near = around(np.array([jagged]), 0.5)
+    reach_m = shapely.distance(shapely.points(near.exterior.coords), jagged)
+    assert reach_m.min() >= 0.5 * np.cos(np.pi / 16) - 1e-9
+    assert reach_m.max() <= 0.6
+    # Detail finer than a tenth of the margin is gone.
+    assert len(near.exterior.coords) < 500

@@ -267,6 +267,18 @@ def test_a_map_that_distorts_areas_is_refused(write_dsm):
     assert open_survey(write_dsm(crs="EPSG:28992", transform=there)).crs.to_epsg() == 28992
 
 
+def test_zeros_far_below_everything_else_are_holes(write_dsm, pile):
+    seen = pile.grid(20.0, 0.25).elevation_m.astype(np.float32)
+    seen[38:42, 38:42] = 0.0
+    grid = open_survey(write_dsm(elevation_m=seen)).window(BOUNDS, 0.0)
+    assert np.isnan(grid.elevation_m).sum() == 16
+    # By the sea they are elevations.
+    grid = open_survey(write_dsm(elevation_m=np.where(seen == 0.0, 0.0, seen - 95.0))).window(
+        BOUNDS, 0.0
+    )
+    assert (grid.elevation_m == 0.0).sum() == 16
+
+
 def test_a_damaged_raster_is_told(write_dsm):
     path = write_dsm(compress="deflate", blockysize=8)
     survey = open_survey(path)

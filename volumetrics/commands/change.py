@@ -172,7 +172,7 @@ def _moved(alignment: Alignment) -> str:
         axes.append(
             f"{-shift_m:+.3f} ± {1.96 * sigma_m:.3f} m {name}"
             if known
-            else f"not {name} (the ground is too level to tell)"
+            else f"an unknown distance {name} (the ground is too level to tell)"
         )
     tilt = 1000.0 * float(math.hypot(*alignment.plane[1:]))
     up_u95_m = 1.96 * math.sqrt(max(0.0, float(alignment.plane_covariance[0, 0])))

@@ -71,7 +71,8 @@ def main(arguments: Sequence[str]) -> int:
     except VolumetricsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{'proposal':24} {'area m²':>9} {'height m':>9} {'confidence':>11}  became")
+    head = f"{'proposal':24} {'area m²':>9} {'height m':>9} {'confidence':>11}  became"
+    print(head if found else "No piles were found.")
     for toe, more in found:
         print(
             f"{toe.name:24.24} {toe.area_m2:9.1f} {more['height_m']:9.2f} "

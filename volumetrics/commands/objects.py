@@ -49,6 +49,10 @@ def main(arguments: Sequence[str]) -> int:
     except VolumetricsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if not found:
+        print("Nothing stands out of the piles.")
+        print_refused(refused)
+        return 1 if refused else 0
     print(f"{'object':32} {'area m²':>9} {'height m':>9} {'confidence':>11}")
     for toe, facts in found:
         print(
