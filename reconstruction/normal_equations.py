@@ -26,7 +26,9 @@ POSE_SIZE = 6
 CAMERA_SIZE = 9
 EXTRA_SIZE = 6
 _WIDEST = 9  # of a parameter block
-_FLOOR = 1e-10  # of the trace: keeps a point without parallax invertible
+# Of the trace, keeps a point without parallax invertible. With more of it, thousands of points that
+# know nothing of place and height would hold the whole block.
+_FLOOR = 1e-14
 
 
 @numba.njit(cache=True, nogil=True)

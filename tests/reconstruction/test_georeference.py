@@ -64,6 +64,16 @@ def test_altitudes_that_drift_do_not_tilt_the_block(truth):
     result = run(free(model), tuple(photos))
     assert _lean_deg(result, model) < 4.0
     assert any("altitudes contradict" in note for note in result.notes)
+    # Nothing else tells how high the site lies.
+    assert result.accuracy["vertical_sigma_m"] > 100.0
+
+
+def test_elevations_are_no_better_than_the_receiver_whatever_the_number_of_points(truth):
+    model, _ = truth
+    result = run(free(model), photos_of(model, "consumer"))
+    # 8 m that all altitudes share, and 8 m of each of the 20; focal length and scale add to it.
+    receiver_m = 8.0 * np.sqrt(1.0 + 1.0 / 20.0)
+    assert receiver_m < result.accuracy["vertical_sigma_m"] < 1.1 * receiver_m
 
 
 def test_gimbal_overrules_a_hillside_flight(truth):
