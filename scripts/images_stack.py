@@ -134,7 +134,7 @@ def _survive(folder: Path, flight: Path) -> None:
             f"compose: {service} restarted after {time.monotonic() - began:.0f} s,", survey["state"]
         )
     survey = _wait_for_state(surveys, token, "ready")
-    runs = _get(f"/surveys/{survey['id']}/runs", token)["items"]
+    runs = _get(f"/surveys/{survey['id']}/runs", token)
     if [found["state"] for found in runs] != ["done"]:
         raise SystemExit(f"the survey has these runs: {runs}")
     if len(_fetched(f"/surveys/{survey['id']}/files/dsm.tif", token)) < 10_000:
@@ -153,8 +153,8 @@ def _wait_for_state(surveys: str, token: str, state: str) -> dict[str, Any]:
         time.sleep(1)
 
 
-def _get(path: str, token: str) -> dict[str, Any]:
-    return dict(json.loads(_fetched(path, token)))
+def _get(path: str, token: str) -> Any:
+    return json.loads(_fetched(path, token))
 
 
 def _fetched(path: str, token: str) -> bytes:
