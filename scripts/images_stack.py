@@ -194,6 +194,9 @@ def _check_pods(folder: Path, words: dict[str, str]) -> None:
     pods = folder / "pods.yaml"
     pods.write_text(yaml.safe_dump_all([_forpodman(document) for document in chosen]))
     network = f"--network={folder.name}_default"
+    volumes = [d["metadata"]["name"] for d in chosen if d["kind"] == "PersistentVolumeClaim"]
+    # Left behind by a trial that was cut off.
+    podman("volume", "rm", "--force", *volumes, may_fail=True)
     for name, entries in kept.items():
         text = {key: base64.b64encode(value.encode()).decode() for key, value in entries.items()}
         podman("secret", "rm", name, may_fail=True)
@@ -216,6 +219,7 @@ def _check_pods(folder: Path, words: dict[str, str]) -> None:
         told(f"chart: {pools} pods of workers registered themselves")
     finally:
         podman("play", "kube", "--down", str(pods), may_fail=True)
+        podman("volume", "rm", "--force", *volumes, may_fail=True)
         for name in kept:
             podman("secret", "rm", name, may_fail=True)
 
