@@ -14,7 +14,8 @@ from volumetrics.grid import Array
 from volumetrics.ground_shape import ground_relief
 from volumetrics.heights import HeightSums
 from volumetrics.noise import PERFECT, DsmNoise
-from volumetrics.toe_motion import ToeMotion
+from volumetrics.toe import beyond_usual_m
+from volumetrics.toe_motion import ToeMotion, rise_outwards
 from volumetrics.uncertainty import Budget, Term, independent, shared
 
 
@@ -63,6 +64,8 @@ def budgets(
     moved = motion.covariance(_toe_gains(motion, fill_toe, cut_toe))
     per_metre = np.array([sums.fill_load.sum(), -sums.cut_load.sum()])
     volumes = np.array([sums.fill_m3, sums.cut_m3])
+    farther_m = rise_outwards(pile, base) * beyond_usual_m(pile.grid.cell_size_m)
+    outward = np.array([-fill_toe @ farther_m, cut_toe @ farther_m])
     hole = float(np.sqrt(np.sum(pile.hole_sigmas_m3**2)))
     found = {}
     for name, pair in _FACTORS.items():
@@ -76,6 +79,7 @@ def budgets(
             independent("base_choice", offset)
             if base.is_anchored
             else shared("base_choice", offset),
+            independent("base_distance", float(k @ outward) / np.sqrt(3.0)),
             Term("base_survey_noise", float(k @ other @ k)),
             shared("vertical_bias", bias),
             Term("toe_position", float(k @ moved @ k)),

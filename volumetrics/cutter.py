@@ -23,7 +23,7 @@ from volumetrics.survey import Survey
 from volumetrics.toe import Toe, around
 from volumetrics.volume import MIN_COVERAGE
 
-_MARGIN_CELLS = 8
+_MARGIN_CELLS, _MARGIN_M = 8.0, 0.4
 # Ground within this distance tells the noise where the survey does not state it.
 _GROUND_MARGIN_M = 20.0
 # The noise, and how it depends on slope and matches, is learnt around this many piles.
@@ -63,7 +63,8 @@ class Cutter:
         ToeError, CoverageError
             As `volumetrics.footprint.footprint`.
         """
-        margin_m = _MARGIN_CELLS * self.survey.cell_size_m + 4.0 * self.toe_sigma_m
+        margin_m = max(_MARGIN_CELLS * self.survey.cell_size_m, _MARGIN_M)
+        margin_m += 4.0 * self.toe_sigma_m
         grid = without(_weighed(self.survey, self.relative, toe, margin_m), self.excluded)
         return footprint(grid, toe, self.min_coverage, self.toe_sigma_m)
 

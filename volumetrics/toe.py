@@ -15,9 +15,12 @@ from volumetrics.grid import Array, Grid, Stencil, rings
 
 # Fewer cells than this are no surface that could be measured.
 MIN_CELLS = 16.0
-# Ground is sampled this many cells outside the line: bilinear interpolation there uses no cell
-# that the pile touches, whatever the direction of the line.
-SAMPLE_OFFSETS_CELLS = (1.5, 2.5)
+# Ground is sampled this far outside the line, whatever the cells: on ground that bends, a base that
+# came nearer with smaller cells would change with them.
+_SAMPLE_OFFSETS_M = np.array([0.15, 0.25])
+# But with coarse cells so far that bilinear interpolation uses no cell that the pile touches,
+# whatever the direction of the line.
+_SAMPLE_OFFSETS_CELLS = np.array([1.5, 2.5])
 _MIN_PIECES, _MAX_PIECES = 8, 2000
 _ON_WALL_M = 1e-3
 
@@ -205,6 +208,16 @@ class ToeSamples:
         )
 
 
+def sample_offsets_m(cell_size_m: float) -> Array:
+    """Distances from an exact line at which its ground is sampled, shape (2,)."""
+    return np.maximum(_SAMPLE_OFFSETS_M, _SAMPLE_OFFSETS_CELLS * cell_size_m)
+
+
+def beyond_usual_m(cell_size_m: float) -> float:
+    """How much farther out the ground is sampled because the cells are coarse."""
+    return float(np.mean(sample_offsets_m(cell_size_m) - _SAMPLE_OFFSETS_M))
+
+
 def sample_ground(toe: Toe, line: Boundary, grid: Grid, toe_sigma_m: float = 0.0) -> ToeSamples:
     """Sample the ground just outside the toe, in order along the line.
 
@@ -221,7 +234,7 @@ def sample_ground(toe: Toe, line: Boundary, grid: Grid, toe_sigma_m: float = 0.0
         climb the pile's foot, and none would ever dive below the ground: the base would be too
         high. So they keep off by two sigma.
     """
-    offsets_m = np.array(SAMPLE_OFFSETS_CELLS) * grid.cell_size_m + 2.0 * toe_sigma_m
+    offsets_m = sample_offsets_m(grid.cell_size_m) + 2.0 * toe_sigma_m
     samples = _samples_at(toe, line, grid, offsets_m)
     if samples.elevation_m.size == 0:
         samples = _samples_at(toe, line, grid, np.array([-0.5 * grid.cell_size_m]))

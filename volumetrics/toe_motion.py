@@ -94,6 +94,15 @@ class ToeMotion:
         )
 
 
+def rise_outwards(pile: Footprint, base: BaseSurface) -> Array:
+    """How the ground rises against the base from each of its samples outwards, shape (n,)."""
+    samples, cell_m = pile.samples, pile.grid.cell_size_m
+    height = pile.grid.elevation_m - base.elevation_m
+    outer = pile.grid.stencil(samples.position_m + cell_m * pile.line.normal[samples.piece])
+    rise = (outer.sample(height) - samples.stencil.sample(height)) / cell_m
+    return np.clip(np.nan_to_num(rise), -_STEEPEST, _STEEPEST)
+
+
 def toe_motion(pile: Footprint, base: BaseSurface, sigma_m: float) -> ToeMotion:
     """The motion of a pile's line against its base, 1 sigma in metres."""
     grid, line, samples = pile.grid, pile.line, pile.samples

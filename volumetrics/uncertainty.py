@@ -13,6 +13,8 @@ base_noise           the same noise at the toe, through the fit of the base (GUM
 shared_noise         covariance of the two (GUM, equation 13)
 base_choice          what remains unknown of a base that no noise explains: a stated elevation's
                      sigma, which of the lowest points is the lowest
+base_distance        coarse cells let the ground be seen only farther outside the toe than usual:
+                     the base may be off by up to its rise over that distance
 base_survey_noise    noise of the other survey, for a base that comes from one
 vertical_bias        the whole surface too high or too low; cancels where the base comes from the
                      same surface (Rolstad et al. 2009, the fully correlated part)
@@ -114,6 +116,7 @@ REFERENCES = {
     "base_noise": "JCGM 100:2008, 5.2.2",
     "shared_noise": "JCGM 100:2008, equation 13",
     "base_choice": "JCGM 100:2008, 4.3; Rasmussen and Williams 2006, 2.7, for extreme levels",
+    "base_distance": "JCGM 100:2008, 4.3.7",
     "base_survey_noise": "Rolstad et al. 2009; Hugonnet et al. 2022",
     "vertical_bias": "Rolstad et al. 2009",
     "toe_position": "Reynolds' transport theorem; JCGM 100:2008, 5.2.2",

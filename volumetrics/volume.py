@@ -125,7 +125,8 @@ def measure(
     Parameters
     ----------
     grid : Grid
-        The surface around the pile, with a margin of at least three cells where there is one.
+        The surface around the pile, with a margin of at least three cells and 0.3 m where there
+        is one.
     toe : Toe
         In the map coordinates of the grid.
     method : BaseMethod, optional

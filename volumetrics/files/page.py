@@ -44,6 +44,7 @@ _CAUSES = {
     "base_noise": "noise at the toe",
     "shared_noise": "common to both",
     "base_choice": "level of the base",
+    "base_distance": "distance of the ground seen",
     "base_survey_noise": "noise of the base survey",
     "vertical_bias": "height of the survey",
     "toe_position": "position of the toe",
