@@ -18,6 +18,8 @@ _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _DAY_S = 24 * 3600
 # The largest body but for uploads, which come in parts and have bounds of their own.
 _MAX_BODY_BYTES = 16 * 1024 * 1024
+# To the database, of a process. Requests hold one only while they ask, not while bytes travel.
+CONNECTIONS = 8
 
 
 def create_app(config: Config) -> Flask:
@@ -63,7 +65,11 @@ def core(config: Config) -> Flask:
     app = Flask("app")
     app.config.update(
         SQLALCHEMY_DATABASE_URI=config.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "pool_pre_ping": True,
+            "pool_size": CONNECTIONS,
+            "max_overflow": 0,
+        },
         SECRET_KEY=config.secret_key,
         SESSION_COOKIE_NAME="cairn",
         SESSION_COOKIE_SECURE=config.is_https,

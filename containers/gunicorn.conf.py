@@ -6,7 +6,8 @@ import socket
 bind = "[::]:8000" if socket.has_dualstack_ipv6() else "0.0.0.0:8000"
 worker_class = "gthread"
 workers = 2
-threads = 8
+# Each slow upload or download holds one.
+threads = 32
 # A process that hangs is replaced; requests of uploads and exports are longer than gunicorn's 30 s.
 timeout = 120
 graceful_timeout = 60

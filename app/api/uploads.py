@@ -20,7 +20,7 @@ from app.errors import InvalidInput, UnsupportedMediaType
 from app.models import Role, Upload
 from app.queries import photos, surveys
 from app.services import uploads
-from app.services.uploads import Checksum
+from app.services.receiving import Checksum
 
 blueprint = Blueprint("uploads", __name__, url_prefix="/api/v1")
 

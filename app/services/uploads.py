@@ -9,30 +9,27 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from flask import current_app
 from geoalchemy2.shape import from_shape
 from shapely import Point
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select
 
 from app import turns
 from app.auth.actor import actor_id
 from app.config import Config
-from app.errors import AppError, BusyError, Conflict, InvalidInput, NotFound, TooLarge
+from app.errors import Conflict, InvalidInput, NotFound, TooLarge
 from app.extensions import db
 from app.models import Photo, Survey, SurveyState, Upload
 from app.services import finished_surfaces, ground_pictures
-from app.storage import Partial, Storage
+from app.services.receiving import Arriving, Checksum, Readable, receive
+from app.storage import Storage
 
 _EXPIRES = timedelta(days=7)
-_BLOCK_BYTES = 1 << 20
-# The row is told after this many bytes, so a killed server loses no more than these.
-_SAFE_EVERY_BYTES = 32 << 20
 _SURFACES = (".tif", ".tiff", ".las", ".laz")
 _CONTROL = (".txt", ".csv")
 _PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
@@ -41,28 +38,6 @@ _LONGEST_NAME = 120
 
 class WrongOffsetError(Conflict):
     """The client goes on at another place than the server."""
-
-
-class WrongChecksumError(AppError):
-    """The bytes that arrived are not those that were sent."""
-
-    status = 460
-    title = "Checksum mismatch"
-
-
-class Readable(Protocol):
-    """Where the bytes of a request come from."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most so many bytes; none at the end."""
-
-
-@dataclass(frozen=True)
-class Checksum:
-    """What a part of an upload must hash to."""
-
-    algorithm: str
-    digest: bytes
 
 
 def safe_name(name: str) -> str:
@@ -165,12 +140,14 @@ def append(upload: Upload, offset: int, stream: Readable, checksum: Checksum | N
         raise WrongOffsetError(
             f"The upload is at byte {upload.offset}, not {offset}.", "Ask where it is and go on."
         )
-    length = upload.length
-    with storage().go_on(upload.id, offset) as partial:
-        received = _receive(upload, partial, stream, checksum)
+    upload_id, length = upload.id, upload.length
+    # A slow line holds a thread of the server; it must not hold a connection to the database, too.
+    db.session.commit()
+    with storage().go_on(upload_id, offset) as partial:
+        received = receive(Arriving(upload_id, length, offset), partial, stream, checksum)
         if received == length:
             partial.complete()
-            _finish(upload)
+            _finish(get(upload_id))
     return received
 
 
@@ -187,49 +164,6 @@ def remove_expired() -> int:
     for upload in over:
         terminate(upload)
     return len(over)
-
-
-def _receive(upload: Upload, partial: Partial, stream: Readable, checksum: Checksum | None) -> int:
-    digest = None if checksum is None else hashlib.new(checksum.algorithm)
-    received = upload.offset
-    try:
-        while received < upload.length:
-            block = stream.read(min(_BLOCK_BYTES, upload.length - received))
-            if not block:
-                break
-            partial.write(block)
-            received += len(block)
-            if digest is not None:
-                digest.update(block)
-            elif received - upload.offset >= _SAFE_EVERY_BYTES:
-                _make_safe(upload, partial, received)
-    finally:
-        # A part with a checksum counts as a whole or not at all.
-        if digest is None:
-            _make_safe(upload, partial, received)
-    if checksum is not None and digest is not None:
-        if digest.digest() != checksum.digest:
-            raise WrongChecksumError("What arrived differs from what was sent.", "Send it again.")
-        _make_safe(upload, partial, received)
-    return received
-
-
-def _make_safe(upload: Upload, partial: Partial, received: int) -> None:
-    if received == upload.offset:
-        return
-    partial.make_safe()
-    # The last byte counts only once the file is taken: a client told that it is complete
-    # would never ask again.
-    if upload.offset < received < upload.length:
-        # A database that crashes may forget the last steps; the client then asks where to go on.
-        db.session.execute(text("SET LOCAL synchronous_commit TO off"))
-        # A folder locks the file, a store cannot: of two requests that write, one is told.
-        before = Upload.offset == upload.offset
-        change = update(Upload).where(Upload.id == upload.id, before).values(offset=received)
-        if not db.session.execute(change).rowcount:
-            db.session.rollback()
-            raise BusyError("Another request is sending this file.", "Wait for it to end.")
-        db.session.commit()
 
 
 def _finish(upload: Upload) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import requests
@@ -55,8 +56,9 @@ class Client:
         assert answer.status_code == 201
         return answer.headers["Location"]
 
-    def break_off(self, address, content, count):
-        """Announce all of a file and send only so many bytes."""
+    @contextmanager
+    def stalled(self, address, content, count):
+        """Announce all of a file, and have sent only so many bytes."""
         host, _, port = self.server.removeprefix("http://").partition(":")
         said = self.headers | PART | {"Upload-Offset": "0", "Content-Length": str(len(content))}
         lines = [
@@ -66,6 +68,7 @@ class Client:
         ]
         with socket.create_connection((host, int(port))) as line:
             line.sendall("\r\n".join([*lines, "", ""]).encode() + content[:count])
+            yield
 
     def offset(self, address):
         """How many bytes are safe."""
@@ -84,11 +87,28 @@ def test_what_arrived_before_the_line_broke_is_not_sent_again(server, token, sur
     client, content = Client(server, token), jpeg(4, 3000)
     address = client.begin(survey.id, "DJI_0001.JPG", content)
     count = int(share * len(content))
-    client.break_off(address, content, count)
+    with client.stalled(address, content, count):
+        pass
     wait_for(lambda: client.offset(address) == count, 30)
     assert client.send(address, content, count) == 204
     (photo,) = photos()
     assert photo.sha256 == hashlib.sha256(content).digest()
+
+
+def test_a_slow_line_holds_no_connection_to_the_database(app, server, token, survey):  # noqa: F811
+    client, content = Client(server, token), jpeg(4, 3000)
+    address = client.begin(survey.id, "DJI_0001.JPG", content)
+    db.session.commit()
+    root, key = app.extensions["cairn_storage"].root, address.rsplit("/", 1)[-1]
+    (lying,) = (path for path in root.rglob(f"*{key}*") if path.is_file())
+    waiting = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND state LIKE 'idle in transaction%'"
+    )
+    with client.stalled(address, content, len(content) // 2):
+        wait_for(lambda: lying.stat().st_size, 30)
+        assert db.session.scalar(waiting) == 0
+    wait_for(lambda: client.offset(address) == len(content) // 2, 30)
 
 
 def test_two_tabs_that_send_the_same_photos_make_each_once(server, token, survey):  # noqa: F811

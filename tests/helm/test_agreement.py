@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from app import clock, queues
+from app import CONNECTIONS, clock, queues
 from app.config import Config
 from scripts import chart_docs
 from tests.helm.chart import CHART, EXAMPLES, pods
@@ -158,3 +158,9 @@ def _finds(schema, path):
 def _is_entry(path):
     """Whether it lies inside an object that is passed on as a whole."""
     return {"resources", "nodeSelector", "hard"} & set(path[:-1]) or path[-2].endswith("Namespace")
+
+
+def test_the_chart_counts_as_many_connections_as_a_process_opens():
+    checks = (CHART / "templates" / "_checks.tpl").read_text(encoding="utf-8")
+    assert f"$web.processes {CONNECTIONS} -}}" in checks
+    assert f"web.processes x {CONNECTIONS})" in checks

@@ -15,7 +15,7 @@ REFUSALS = [
     ("whole", {"database.cluster.backup.destination": ""}, "needs database.cluster.backup.dest"),
     ("whole", {"database.cluster.backup.credentials.name": ""}, "backup.credentials.name"),
     ("whole", {"database.cluster.pooler.poolSize": 50}, "instances x poolSize is 100"),
-    ("volume", {"web.threads": 16}, "the web may open 128 of"),
+    ("volume", {"web.processes": 4}, "the web may open 128 of"),
     (
         "volume",
         {"database.cluster.restore.serverName": "lost"},

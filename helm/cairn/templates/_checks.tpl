@@ -30,10 +30,10 @@
 {{- with $database.cluster }}
 {{- $name := printf "%s-database" (include "cairn.name" $) -}}
 {{- $pooled := mul .pooler.instances .pooler.poolSize -}}
-{{- $direct := mul (ternary $web.autoscaling.max $web.replicas $web.autoscaling.enabled) $web.processes $web.threads -}}
+{{- $direct := mul (ternary $web.autoscaling.max $web.replicas $web.autoscaling.enabled) $web.processes 8 -}}
 {{- if not .image }}{{ fail "database.kind is cluster but database.cluster.image is empty: name a PostgreSQL image with PostGIS" }}{{ end }}
 {{- if and .pooler.enabled (gt $pooled 90) }}{{ fail (printf "database.cluster.pooler: instances x poolSize is %d, but the primary takes 100 connections: keep to 90" $pooled) }}{{ end }}
-{{- if and (not .pooler.enabled) (gt $direct 70) }}{{ fail (printf "database.cluster.pooler is off, and the web may open %d of the primary's 100 connections (pods x web.processes x web.threads): keep to 70, or switch it on" $direct) }}{{ end }}
+{{- if and (not .pooler.enabled) (gt $direct 70) }}{{ fail (printf "database.cluster.pooler is off, and the web may open %d of the primary's 100 connections (pods x web.processes x 8): keep to 70, or switch it on" $direct) }}{{ end }}
 {{- if and .backup.enabled (not .backup.destination) }}{{ fail "database.cluster.backup.enabled needs database.cluster.backup.destination, as in s3://bucket/folder" }}{{ end }}
 {{- if and .backup.enabled (not .backup.credentials.name) }}{{ fail "database.cluster.backup.enabled needs database.cluster.backup.credentials.name: the secret of the store" }}{{ end }}
 {{- if and .restore.serverName (not .backup.enabled) }}{{ fail "database.cluster.restore.serverName needs database.cluster.backup: the store that the backups lie in" }}{{ end }}
