@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check bench picture chart-check images images-check lock clean
+.PHONY: help setup run demo test check bench pictures chart-check images images-check lock clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -54,8 +54,8 @@ check: $(READY) $(TEST_READY) $(PAGES) $(CHART_TOOLS)
 bench: $(READY) ## Print tables of accuracy, time and memory (BENCH="--help" tells the choices)
 	$(PYTHON) -m bench $(BENCH)
 
-picture: $(READY) ## Renew the picture of the README from the demo's survey
-	$(PYTHON) -m scripts.picture
+pictures: $(READY) ## Renew the pictures of README and help from a running `make run`
+	$(PYTHON) -m scripts.app_pictures
 
 chart-check: $(CHART_TOOLS) ## Look at the chart with checkov, too (an environment of its own, large)
 	bash scripts/chart_check.sh

@@ -1,7 +1,7 @@
 """Renew the pictures of the application: that of the README, and those of the help.
 
-make run                               # in another terminal, until the demo quarry is there
-python -m scripts.app_pictures
+make run         # in another terminal, until the demo quarry is there
+make pictures
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ def main() -> int:
         page.set_viewport_size({"width": 1440, "height": 900})
         _sign_in(page)
         _open_model(page)
+        _draw(page)
         _save(page, ROOT / "docs" / "app.jpg", 1440)
         page.set_viewport_size({"width": 1120, "height": 700})
-        _draw(page)
+        page.wait_for_timeout(500)
         _save(page, _HELP / "draw.webp", 960)
         page.focus(".stage > canvas")
         for _ in range(4):
