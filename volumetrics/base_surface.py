@@ -277,7 +277,8 @@ def _is_other(design: Array, values: Array, plane: Array, spread_m: float) -> bo
     before, after = crossing - 2, (crossing + 3) % len(values)
     rise = np.abs(residual[after] - residual[before])
     run = np.hypot(*(design[after] - design[before])[:, 1:].T)
-    return crossing.size > 0 and float(np.median(rise / run)) > _STEEP
+    # One sample may stand for several hidden ones: no run, and no rise.
+    return crossing.size > 0 and float(np.median(rise / np.maximum(run, 1e-6))) > _STEEP
 
 
 def on_ground(samples: ToeSamples) -> ToeSamples:

@@ -16,7 +16,7 @@ from volumetrics.heights import HeightSums
 from volumetrics.noise import PERFECT, DsmNoise
 from volumetrics.toe import beyond_usual_m
 from volumetrics.toe_motion import ToeMotion, rise_outwards
-from volumetrics.uncertainty import Budget, Term, independent, shared
+from volumetrics.uncertainty import NORMAL_95, Budget, Term, independent, shared
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def budgets(
     volumes = np.array([sums.fill_m3, sums.cut_m3])
     farther_m = rise_outwards(pile, base) * beyond_usual_m(pile.grid.cell_size_m)
     outward = np.array([-fill_toe @ farther_m, cut_toe @ farther_m])
+    hidden = _hidden_ground(pile, fill_toe, cut_toe, accuracy.noise)
     hole = float(np.sqrt(np.sum(pile.hole_sigmas_m3**2)))
     found = {}
     for name, pair in _FACTORS.items():
@@ -85,6 +86,7 @@ def budgets(
             Term("toe_position", float(k @ moved @ k)),
             shared("scale", 3.0 * accuracy.scale_sigma * float(k @ volumes)),
             independent("holes", hole),
+            Term("hidden_toe", float(k @ hidden @ k)),
             independent("noise_rectification", 0.0 if name == "net" else sums.rectified_m3),
         )
         found[name] = Budget(terms, accuracy.noise.dof)
@@ -105,6 +107,19 @@ def _noise(
             [loads[i] for i in active], pile.grid.cell_size_m, pile.grid.noise_factor
         )
     return total[:2, :2], total[2:, 2:], total[:2, 2:] + total[2:, :2]
+
+
+def _hidden_ground(pile: Footprint, fill_toe: Array, cut_toe: Array, noise: DsmNoise) -> Array:
+    """Covariance (2, 2) of fill and cut: ground that stands for hidden ground differs from it."""
+    samples = pile.samples
+    if np.array_equal(samples.stands_for.cell, samples.stencil.cell):
+        return np.zeros((2, 2))
+    shape = pile.elevation_m.shape
+    spread, spread_hidden = samples.stencil.spread, samples.stands_for.spread
+    loads = [spread(toe, shape) - spread_hidden(toe, shape) for toe in (fill_toe, -cut_toe)]
+    relief = ground_relief(samples, noise)
+    wider = float(stats.t.ppf(0.975, relief.dof)) / NORMAL_95
+    return np.asarray(wider**2 * relief.propagate(loads, pile.grid.cell_size_m))
 
 
 def ground_u95_m3(pile: Footprint, base: BaseSurface, sums: HeightSums, noise: DsmNoise) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy import spatial
 
 from volumetrics.density import Material
 from volumetrics.errors import ToeError
@@ -21,6 +22,8 @@ _SAMPLE_OFFSETS_M = np.array([0.15, 0.25])
 # But with coarse cells so far that bilinear interpolation uses no cell that the pile touches,
 # whatever the direction of the line.
 _SAMPLE_OFFSETS_CELLS = np.array([1.5, 2.5])
+# So many samples, those nearest to each place, stand for a stretch of ground that was not seen.
+_STAND_INS = 8
 _MIN_PIECES, _MAX_PIECES = 8, 2000
 _ON_WALL_M = 1e-3
 
@@ -177,6 +180,9 @@ def boundary(toe: Toe, cell_size_m: float) -> Boundary:
 class ToeSamples:
     """Ground elevations beside the toe, the evidence for a base surface.
 
+    Ground that was not seen is stood for by that nearest to it, which then appears more than once:
+    else the ground opposite would count for more than its length.
+
     Samples are the same when they are one object, so that a fit to them can be remembered.
 
     Parameters
@@ -187,6 +193,8 @@ class ToeSamples:
         How each elevation comes from cells.
     piece : ndarray of int, shape (n,)
         Piece of the boundary that a sample belongs to.
+    stands_for : Stencil
+        The cells of the ground that a sample speaks for: its own, or others that were not seen.
     ground_share : float
         Share of all samples that these are, the others being no ground.
     """
@@ -195,9 +203,10 @@ class ToeSamples:
     elevation_m: Array
     stencil: Stencil
     piece: NDArray[np.int64]
+    stands_for: Stencil
     ground_share: float = 1.0
 
-    def select(self, chosen: NDArray[np.bool_]) -> ToeSamples:
+    def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> ToeSamples:
         """Some of the samples."""
         return replace(
             self,
@@ -205,6 +214,7 @@ class ToeSamples:
             elevation_m=self.elevation_m[chosen],
             stencil=self.stencil.select(chosen),
             piece=self.piece[chosen],
+            stands_for=self.stands_for.select(chosen),
         )
 
 
@@ -221,8 +231,8 @@ def beyond_usual_m(cell_size_m: float) -> float:
 def sample_ground(toe: Toe, line: Boundary, grid: Grid, toe_sigma_m: float = 0.0) -> ToeSamples:
     """Sample the ground just outside the toe, in order along the line.
 
-    Where the surface ends or has a hole there, no sample is taken. A toe that is the edge of the
-    whole surface is sampled on the line instead, since there is nothing beside it.
+    Where the surface has a hole there, the samples nearest to it stand for it. A toe that is the
+    edge of the whole surface is sampled on the line instead, since there is nothing beside it.
 
     Parameters
     ----------
@@ -247,10 +257,26 @@ def _samples_at(toe: Toe, line: Boundary, grid: Grid, offsets_m: Array) -> ToeSa
     position = line.middle_m[piece] + offset_m[:, None] * line.normal[piece]
     stencil = grid.stencil(position)
     elevation = stencil.sample(grid.elevation_m)
-    usable = np.isfinite(elevation)
+    is_beside = stencil.cell[:, 0] >= 0
     if offsets_m[0] > 0.0:
         # In a concave corner the way out of one edge leads into the pile over another one.
         shapely.prepare(toe.polygon)
         near_m = 0.9 * offsets_m[0]
-        usable &= ~shapely.dwithin(toe.polygon, shapely.points(position), near_m)
-    return ToeSamples(position, elevation, stencil, piece).select(usable)
+        is_beside &= ~shapely.dwithin(toe.polygon, shapely.points(position), near_m)
+    every = ToeSamples(position, elevation, stencil, piece, stencil)
+    return _with_stand_ins(every.select(is_beside))
+
+
+def _with_stand_ins(samples: ToeSamples) -> ToeSamples:
+    """The samples with those nearest by in the place of those that were not seen."""
+    seen = np.flatnonzero(np.isfinite(samples.elevation_m))
+    hidden = np.flatnonzero(np.isnan(samples.elevation_m))
+    if not (seen.size and hidden.size):
+        return samples.select(seen)
+    count = min(_STAND_INS, seen.size)
+    tree = spatial.cKDTree(samples.position_m[seen])
+    near = tree.query(samples.position_m[hidden], k=count)[1].reshape(-1, count)
+    # One after the other, so that no single sample's noise counts for a long stretch.
+    chosen = np.arange(samples.elevation_m.size)
+    chosen[hidden] = seen[near[np.arange(hidden.size), np.arange(hidden.size) % count]]
+    return replace(samples.select(chosen), stands_for=samples.stands_for)

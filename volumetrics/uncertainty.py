@@ -23,11 +23,15 @@ toe_position         the line was drawn here and not a little beside it: change 
                      the line
 scale                every length too long by the same factor, so a volume by three times that
 holes                what may stand where the surface has holes
+hidden_toe           ground along the toe that was not seen and is stood for by the nearest that
+                     was, from the relief along the toe (Matheron 1963)
 noise_rectification  fill and cut only: noise about the base adds to both, twice nothing to net
 ===================  ==============================================================================
 
 References
 ----------
+Matheron, G. (1963): see `volumetrics.ground_shape`.
+
 JCGM 100:2008, Evaluation of measurement data: Guide to the expression of uncertainty in
 measurement (GUM); its annex G.4 has the effective degrees of freedom (Welch-Satterthwaite).
 """
@@ -122,6 +126,7 @@ REFERENCES = {
     "toe_position": "Reynolds' transport theorem; JCGM 100:2008, 5.2.2",
     "scale": "JCGM 100:2008, 5.1.2",
     "holes": "JCGM 100:2008, 4.3.7",
+    "hidden_toe": "Matheron 1963",
     "noise_rectification": "JCGM 100:2008, F.2.4.5",
 }
 _NOISE = frozenset({"surface_noise", "base_noise", "shared_noise"})

@@ -50,6 +50,7 @@ _CAUSES = {
     "toe_position": "position of the toe",
     "scale": "scale of the survey",
     "holes": "holes",
+    "hidden_toe": "ground hidden at the toe",
 }
 
 
