@@ -15,9 +15,13 @@ from volumetrics.errors import CoverageError, ToeError
 from volumetrics.grid import Array, Grid, area_fraction
 from volumetrics.toe import MIN_CELLS, Boundary, Toe, ToeSamples, boundary, sample_ground
 
-# A hole may hide a surface that rises or falls from its rim by this much per metre (1 sigma):
-# half the slope at which loose material rests.
-_HOLE_SLOPE = 0.35
+# A hole may hide a surface that rises or falls from its rim by this much per metre (1 sigma), half
+# the slope at which loose material rests; or by more where the surface turns around it. A crest cut
+# off level is low by the whole spread of its slopes, which is then 1.8 sigma.
+_HOLE_SLOPE, _SPREAD_SHARE = 0.35, 0.55
+_RIM_CELLS = 3
+# What is steeper is a wall.
+_STEEPEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -124,9 +128,24 @@ def _bridge_holes(grid: Grid, cell_areas_m2: Array) -> tuple[Array, Array]:
         around = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
         hole, known = number[around] == index, seen[around]
         elevation[around][hole] = _interpolate(grid.elevation_m[around], known)[hole]
-        distance_m = ndimage.distance_transform_edt(~known) * grid.cell_size_m
-        sigmas.append(_HOLE_SLOPE * float((cell_areas_m2[around] * distance_m)[hole].sum()))
+        # Bridges rest on the rim all around, half a cell farther away than its nearest cell.
+        distance_m = (ndimage.distance_transform_edt(~known) + 0.5) * grid.cell_size_m
+        slope = _hidden_slope(grid.elevation_m[around], hole, grid.cell_size_m)
+        sigmas.append(slope * float((cell_areas_m2[around] * distance_m)[hole].sum()))
     return elevation, np.array(sigmas)
+
+
+def _hidden_slope(elevation_m: Array, hole: NDArray[np.bool_], cell_size_m: float) -> float:
+    """How much the surface in a hole may rise or fall from its rim, in metres a metre, 1 sigma."""
+    elevation_m, hole = np.pad(elevation_m, 1, constant_values=np.nan), np.pad(hole, 1)
+    gradient = np.stack([np.gradient(elevation_m, cell_size_m, axis=axis) for axis in (0, 1)])
+    half_width = float(ndimage.distance_transform_edt(hole).max())
+    rim = np.asarray(ndimage.distance_transform_edt(~hole) <= max(_RIM_CELLS, half_width))
+    rim &= np.isfinite(gradient).all(axis=0)
+    if not rim.any():
+        return _HOLE_SLOPE
+    slopes = np.clip(gradient[:, rim], -_STEEPEST, _STEEPEST)
+    return max(_HOLE_SLOPE, _SPREAD_SHARE * float(np.sqrt(slopes.var(axis=1).sum())))
 
 
 def _interpolate(elevation_m: Array, known: NDArray[np.bool_]) -> Array:
