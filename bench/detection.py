@@ -35,6 +35,7 @@ from volumetrics.survey import open_survey
 from volumetrics.synthetic import draw_noise, draw_toe
 from volumetrics.toe import Toe, wall_lines
 from volumetrics.volume import measure
+from volumetrics.walls import beside_walls
 
 CELL_M = 0.1
 MARGIN_M = 14.0
@@ -195,7 +196,8 @@ def print_snapped(quarries: Iterable[Week]) -> None:
             # Where the hand crossed its own line, the larger loop is meant.
             outline = max(shapely.get_parts(drawn.polygon), key=lambda part: part.area)
             drawn = Toe(toe.name, outline)
-            moved = snap(week.grid.around(drawn.polygon.bounds, 6.0), drawn).toe
+            around = week.grid.around(drawn.polygon.bounds, 6.0)
+            moved = snap(around, beside_walls(around, drawn)).toe
             rough.append(offsets_m(drawn, toe))
             lines.append(offsets_m(moved, toe))
             before.append(volume_change(week.grid, drawn, toe))

@@ -25,8 +25,9 @@ from volumetrics.judge import judge
 from volumetrics.mounds import mounds
 from volumetrics.snap import snap
 from volumetrics.survey import Survey
-from volumetrics.terrain import Mask, Terrain, analyse, disk
+from volumetrics.terrain import Mask, Terrain, analyse
 from volumetrics.toe import Toe
+from volumetrics.walls import walls_along
 
 MIN_AREA_M2, MIN_HEIGHT_M = 12.0, 0.6
 # Below this a proposal is more likely wrong than right and is not shown unless asked for.
@@ -34,7 +35,6 @@ MIN_CONFIDENCE = 0.3
 _CELL_M, _MAX_CELLS = 0.2, 6_000_000
 _SEARCH_M, _ARM_M = 1.5, 1.5
 _TIDY_M = 0.1
-_WALL_REACH_CELLS = 2.5
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,10 @@ def _judged(terrain: Terrain, mask: Mask, place: tuple[slice, slice]) -> Proposa
     if outline is None:
         return None
     try:
-        rough = Toe("", outline, _walls(around, outline))
+        rough = Toe("", outline, walls_along(around.grid, around.is_wall, outline))
         moved = snap(around.grid, rough, _SEARCH_M)
         polygon = shapely.simplify(moved.toe.polygon, _TIDY_M)
-        toe = Toe("", polygon, _walls(around, polygon))
+        toe = Toe("", polygon, walls_along(around.grid, around.is_wall, polygon))
     except VolumetricsError:
         return None
     verdict = judge(around, replace(moved, toe=toe))
@@ -205,22 +205,3 @@ def _outline(grid: Grid, mask: Mask) -> shapely.Polygon | None:
         return None
     largest = max(whole, key=lambda part: part.area)
     return shapely.Polygon(largest.exterior)
-
-
-def _walls(terrain: Terrain, polygon: shapely.Geometry) -> shapely.Geometry | None:
-    """Edges of the ring that run along a wall, or where the surface rises steeply outwards."""
-    grid = terrain.grid
-    ring = np.array(shapely.orient_polygons(polygon).exterior.coords)
-    edge = np.diff(ring, axis=0)
-    length_m = np.maximum(np.hypot(*edge.T), 1e-9)
-    normal = np.column_stack((edge[:, 1], -edge[:, 0])) / length_m[:, None]
-    near_wall = ndimage.binary_dilation(terrain.is_wall, disk(_WALL_REACH_CELLS))
-    middle = 0.5 * (ring[1:] + ring[:-1])
-    on_wall = np.zeros(len(edge), bool)
-    for reach_m in (0.0, _WALL_REACH_CELLS * grid.cell_size_m):
-        share = grid.stencil(middle + reach_m * normal).sample(near_wall.astype(np.float64))
-        on_wall |= np.nan_to_num(share) > 0.5
-    if not on_wall.any():
-        return None
-    lines = [shapely.LineString(ring[k : k + 2]) for k in np.flatnonzero(on_wall)]
-    return shapely.MultiLineString(lines)

@@ -71,7 +71,7 @@ def analyse(grid: Grid) -> Terrain:
     seen = np.isfinite(grid.elevation_m)
     smooth = smoothed(grid.elevation_m, SMOOTHING_M / cell_m)
     slope = np.where(seen, steepness(smooth, cell_m), np.nan)
-    is_wall = _narrow(grid, seen)
+    is_wall = narrow(grid)
     is_gentle = seen & (slope < GENTLE) & ~is_wall
     near_wall = ndimage.binary_dilation(is_wall, disk(_BESIDE_WALL_M / cell_m))
     is_ground = _ground(np.where(near_wall, np.nan, smooth), is_gentle, seen, cell_m)
@@ -108,8 +108,9 @@ def disk(radius_cells: float) -> Mask:
     return np.asarray(np.hypot(offset[:, None], offset[None, :]) <= max(radius_cells, 1.0))
 
 
-def _narrow(grid: Grid, seen: Mask) -> Mask:
+def narrow(grid: Grid) -> Mask:
     """Cells of narrow things with steep sides: walls, machines, posts."""
+    seen = np.isfinite(grid.elevation_m)
     filled = np.where(seen, grid.elevation_m, np.nanmax(grid.elevation_m))
     around = disk(0.5 * _NARROW_M / grid.cell_size_m)
     lowest = ndimage.grey_erosion(filled, footprint=around)

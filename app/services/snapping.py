@@ -40,12 +40,13 @@ def snap(survey_id: UUID, outline: Outline) -> Found:
     """
     from volumetrics.errors import VolumetricsError
     from volumetrics.snap import snap as snapped_to
+    from volumetrics.walls import beside_walls
 
     surface = measuring.surface(survey_id)
     try:
         toe = measuring.toe_of("pile", outline)
         grid = surface.window(toe.polygon.bounds, _SEARCH_M + _ARM_M)
-        found = snapped_to(grid, toe, _SEARCH_M)
+        found = snapped_to(grid, beside_walls(grid, toe), _SEARCH_M)
     except VolumetricsError as error:
         raise InvalidInput(str(error), field="toe") from error
     polygon = found.toe.polygon.simplify(_TIDY_M)
@@ -53,6 +54,8 @@ def snap(survey_id: UUID, outline: Outline) -> Found:
         f"the ground bends along {found.confidence:.0%} of the line",
         f"the line moved by {found.moved_m:.2f} m on average",
     )
+    if found.toe.walls is not None:
+        reasons += (f"{found.toe.walls.length:.1f} m of it run along walls",)
     return Found(drape(survey_id, polygon, found.toe.walls), found.confidence, reasons)
 
 

@@ -13,6 +13,7 @@ from volumetrics.errors import VolumetricsError
 from volumetrics.polygons import read_toes
 from volumetrics.snap import snap
 from volumetrics.survey import open_survey
+from volumetrics.walls import beside_walls
 
 _SEARCH_M = 2.0
 # What the profiles need beyond the search, in metres and in cells of a coarse surface.
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         margin_m = options.search + _ARM_M + _ARM_CELLS * survey.cell_size_m
         found = []
         for toe, grid in windows(survey, toes, margin_m, refused):
-            moved = snap(grid, toe, options.search)
+            moved = snap(grid, beside_walls(grid, toe), options.search)
             facts = {"confidence": round(moved.confidence, 3), "moved_m": round(moved.moved_m, 3)}
             found.append((moved.toe, facts))
         path = options.out or survey.dsm_path.parent / "snapped.geojson"
@@ -57,11 +58,12 @@ def main(arguments: Sequence[str]) -> int:
     except VolumetricsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{'pile':24} {'moved m':>9} {'confidence':>11} {'area m²':>9}")
+    print(f"{'pile':24} {'moved m':>9} {'confidence':>11} {'area m²':>9} {'walls m':>8}")
     for toe, facts in found:
+        walls_m = 0.0 if toe.walls is None else toe.walls.length
         print(
             f"{toe.name:24.24} {facts['moved_m']:9.2f} {facts['confidence']:11.0%} "
-            f"{toe.area_m2:9.1f}"
+            f"{toe.area_m2:9.1f} {walls_m:8.1f}"
         )
     print_refused(refused)
     print(f"{path}: {HINT}")
