@@ -260,7 +260,7 @@ def describe(space: list[Image], keypoints: Keypoints) -> NDArray[np.uint8]:
     return descriptors
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True)
 def _describe(image: Image, xy: Image, sigma: Image) -> NDArray[np.uint8]:
     out = np.zeros((len(xy), DESCRIPTOR_LENGTH), dtype=np.uint8)
     for index in range(len(xy)):
@@ -269,7 +269,7 @@ def _describe(image: Image, xy: Image, sigma: Image) -> NDArray[np.uint8]:
     return out
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True)
 def _direction(dx: np.float32, dy: np.float32) -> np.float32:
     """Angle of a gradient in turns, -0.5 to 0.5, good to 0.001 turns."""
     ax, ay = abs(dx), abs(dy)
@@ -285,7 +285,7 @@ def _direction(dx: np.float32, dy: np.float32) -> np.float32:
     return -turns if dy < 0.0 else turns
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True)
 def _main_direction(image: Image, x: np.float32, y: np.float32, sigma: np.float32) -> np.float32:
     """Direction of most gradient around a keypoint, in turns."""
     height, width = image.shape
@@ -320,7 +320,7 @@ def _main_direction(image: Image, x: np.float32, y: np.float32, sigma: np.float3
     return (np.float32(best) + shift) / np.float32(_ORIENTATION_BINS)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True)
 def _describe_one(
     image: Image,
     x: np.float32,
@@ -373,7 +373,7 @@ def _describe_one(
     _normalise(histogram, out)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True)
 def _normalise(histogram: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
     """Clip the largest bins, take the square roots of the shares."""
     square_sum = np.float32(0.0)
