@@ -37,8 +37,8 @@ from app.models import (
 from app.models.survey import SurveyKind
 from app.services import accounts, surveys, tokens
 from bench.installation import installation, server, worker
-from bench.live_volume import DEMO, demo_survey, measure_live_volume
-from bench.programs import ROOT
+from bench.live_volume import demo_survey, measure_live_volume
+from bench.programs import FLIGHTS, ROOT
 from bench.uploads import AT_ONCE, upload_gigabyte, upload_photos
 from reconstruction.rasters import Grid, float_cog, rgba_cog
 
@@ -87,7 +87,7 @@ def measure_web() -> None:
             upload_gigabyte(port, token, uploaded[:1], folder)
             upload_gigabyte(port, token, uploaded[1:], folder)
             with worker(environment):
-                upload_photos(port, token, flown, DEMO / "flight" / "images")
+                upload_photos(port, token, flown, FLIGHTS / "week0" / "images")
             _requests(port, token)
     measure_live_volume(survey)
 
