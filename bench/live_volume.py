@@ -22,14 +22,11 @@ from app.config import Config
 from app.models import SurveyState
 from app.outline import Base, Outline
 from app.services import accounts, sites, surveys, toes
+from bench.browser import launch, sign_in
 from bench.installation import installation, server
 from bench.programs import FLIGHTS, ROOT, run
 
-DEMO = ROOT / "build" / "demo"
 _EMAIL, _PASSWORD = "bench@example.org", "gravel by the tonne"
-_CHROMIUM = "/usr/bin/chromium"
-# It draws in software, as on a machine without a graphics card.
-_FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 _RADIUS_M, _VERTICES = 25.0, 64
 _STEPS, _STEP_MS, _STEP_PX = 400, 30, 1.5
 # What the form says of each answer, and when that has been drawn.
@@ -51,12 +48,12 @@ def measure_live_volume(survey: Path) -> None:
     with installation() as environment:
         address, vertex = _fill(environment, survey)
         with server(environment, "wsgi:application", ROOT) as port, sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+            chromium = launch(playwright)
             context = chromium.new_context(
                 base_url=f"http://127.0.0.1:{port}", viewport={"width": 1280, "height": 860}
             )
             page = context.new_page()
-            _sign_in(page)
+            sign_in(page, _EMAIL, _PASSWORD)
             shown = _drag(page, address, vertex)
             chromium.close()
     for what, values in zip(("answered", "drawn"), np.array(shown).T, strict=True):
@@ -99,14 +96,6 @@ def _circle(dsm: Path) -> list[list[float]]:
     y = 0.5 * (south + north) + _RADIUS_M * np.sin(turns)
     z = rasters.elevations(dsm, np.column_stack([x, y]))
     return np.column_stack([x, y, np.where(np.isfinite(z), z, np.nanmean(z))]).tolist()
-
-
-def _sign_in(page: Page) -> None:
-    page.goto("/sign-in")
-    page.fill("input[name=email]", _EMAIL)
-    page.fill("input[name=password]", _PASSWORD)
-    page.click("button.primary")
-    page.wait_for_url("**/sites**")
 
 
 def _drag(page: Page, address: str, vertex: list[float]) -> Any:

@@ -14,13 +14,12 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from bench.browser import launch, sign_in
 from bench.programs import FLIGHTS, ROOT
 from scripts.fill_demo import EMAIL, PASSWORD
 
 _HELP = ROOT / "app" / "static" / "help"
 _PHOTO = FLIGHTS / "week0" / "images" / "DEMO_0020.JPG"
-_CHROMIUM = "/usr/bin/chromium"
-_FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 # Until the finest tiles are there, on a machine without a graphics card.
 _STREAMING_MS = 8000
 _PILE = "Sand 0-4"
@@ -33,10 +32,10 @@ def main() -> int:
     url = parser.parse_args().url
     _HELP.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+        browser = launch(playwright)
         page = browser.new_page(base_url=url, locale="en-GB")
         page.set_viewport_size({"width": 1440, "height": 900})
-        _sign_in(page)
+        sign_in(page, EMAIL, PASSWORD)
         _open_model(page)
         _draw(page)
         _save(page, ROOT / "docs" / "app.jpg", 1440)
@@ -61,14 +60,6 @@ def main() -> int:
     with Image.open(_PHOTO) as photo:
         photo.resize((960, 640), Image.Resampling.LANCZOS).save(_HELP / "flight.webp", quality=78)
     return 0
-
-
-def _sign_in(page: Page) -> None:
-    page.goto("/sign-in")
-    page.fill("input[name=email]", EMAIL)
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button.primary")
-    page.wait_for_url("**/sites")
 
 
 def _open_model(page: Page) -> None:
