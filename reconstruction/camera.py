@@ -62,6 +62,13 @@ class Camera:
         """Distortion in OpenCV's order k1, k2, p1, p2, k3, shape (5,)."""
         return np.array([self.k1, self.k2, self.p1, self.p2, self.k3])
 
+    @property
+    def intrinsics(self) -> Array:
+        """Focal length, principal point x and y, k1, k2, k3, p1, p2, shape (8,)."""
+        return np.array(
+            [self.focal_px, self.cx_px, self.cy_px, self.k1, self.k2, self.k3, self.p1, self.p2]
+        )
+
     def project(self, points: Array) -> Array:
         """Pixels of points given in the camera's axes.
 

@@ -88,21 +88,7 @@ def lens(camera: Camera) -> Array:
     seen = tangent * (1.0 + r2 * (camera.k1 + r2 * (camera.k2 + r2 * camera.k3)))
     stop = (seen * camera.focal_px > 1.02 * offset) | (np.gradient(seen) <= 0.0)
     limit = tangent[max(int(np.argmax(stop)) - 1, 0)] if stop.any() else tangent[-1]
-    return np.array(
-        [
-            camera.focal_px,
-            camera.cx_px,
-            camera.cy_px,
-            camera.k1,
-            camera.k2,
-            camera.k3,
-            camera.p1,
-            camera.p2,
-            limit**2,
-            camera.width_px,
-            camera.height_px,
-        ]
-    )
+    return np.append(camera.intrinsics, (limit**2, camera.width_px, camera.height_px))
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

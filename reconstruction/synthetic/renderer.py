@@ -105,7 +105,7 @@ def render(scene: Scene, camera: Camera, shot: Shot) -> Raster:
     return np.asarray(
         _render(
             np.zeros((camera.height_px, camera.width_px, 3), dtype=np.float32),
-            _intrinsics(camera),
+            camera.intrinsics,
             np.ascontiguousarray(shot.rotation),
             shot.centre,
             scene.highest_m,
@@ -121,7 +121,7 @@ def hit(scene: Scene, camera: Camera, shot: Shot, pixels: Array) -> Array:
     return np.asarray(
         _hit(
             np.asarray(pixels, dtype=np.float64),
-            _intrinsics(camera),
+            camera.intrinsics,
             np.ascontiguousarray(shot.rotation),
             shot.centre,
             scene.origin,
@@ -144,21 +144,6 @@ def visible(
     found = hit(scene, camera, shot, np.where(inside[:, None], pixels, 0.0))
     near = np.linalg.norm(found - points, axis=1) < slack_m
     return np.asarray(inside & near)
-
-
-def _intrinsics(camera: Camera) -> Array:
-    return np.array(
-        [
-            camera.focal_px,
-            camera.cx_px,
-            camera.cy_px,
-            camera.k1,
-            camera.k2,
-            camera.k3,
-            camera.p1,
-            camera.p2,
-        ]
-    )
 
 
 @numba.njit(cache=True, nogil=True)
