@@ -56,7 +56,7 @@ def _sample(image, s, t, across, down, colour):  # type: ignore[no-untyped-def]
         colour[channel] = value
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+@numba.njit(cache=True, nogil=True)
 def accumulate(  # type: ignore[no-untyped-def]
     matrix,
     lens,

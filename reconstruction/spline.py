@@ -59,7 +59,7 @@ def _filter_along(values):  # type: ignore[no-untyped-def]
             line[col] = pole * (line[col + 1] - line[col])
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True)
 def _filter_down(values):  # type: ignore[no-untyped-def]
     """Filter each column, in place, all columns at once."""
     pole = np.float32(_POLE)
@@ -85,7 +85,7 @@ def _filter_down(values):  # type: ignore[no-untyped-def]
             values[row, col] = pole * (values[row + 1, col] - values[row, col])
 
 
-@numba.njit(cache=True, nogil=True, inline="always", fastmath=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def weights(t):  # type: ignore[no-untyped-def]
     """Weights of the four coefficients around fraction t."""
     sixth = np.float32(1.0 / 6.0)
@@ -100,14 +100,17 @@ def weights(t):  # type: ignore[no-untyped-def]
     )
 
 
-@numba.njit(cache=True, nogil=True, inline="always", fastmath=True)
-def slope_weights(t):  # type: ignore[no-untyped-def]
-    """Derivatives of `weights` by t."""
-    half = np.float32(0.5)
-    s = np.float32(1.0) - t
-    return (
-        -half * s * s,
-        t * (np.float32(1.5) * t - np.float32(2.0)),
-        s * (np.float32(2.0) - np.float32(1.5) * s),
-        half * t * t,
-    )
+@numba.njit(cache=True, nogil=True, inline="always")
+def value_and_slope(before, left, right, after, t):  # type: ignore[no-untyped-def]
+    """Value and derivative at fraction t between the middle two of four coefficients.
+
+    As one polynomial in t, which takes fewer multiplications than four weights for each.
+    """
+    half, third, sixth = np.float32(0.5), np.float32(1.0 / 3.0), np.float32(1.0 / 6.0)
+    cubic = (after - before) * sixth + (left - right) * half
+    square = (before + right) * half - left
+    linear = (right - before) * half
+    constant = left + square * third
+    value = ((cubic * t + square) * t + linear) * t + constant
+    slope = (np.float32(3.0) * cubic * t + np.float32(2.0) * square) * t + linear
+    return value, slope

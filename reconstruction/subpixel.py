@@ -22,7 +22,7 @@ import cv2
 import numba
 import numpy as np
 
-from reconstruction.spline import coefficients_1d, slope_weights, weights
+from reconstruction.spline import coefficients_1d, value_and_slope
 from reconstruction.stereo import Contrast, Picture
 
 _WINDOW_SIGMA_PX = 1.8
@@ -158,7 +158,7 @@ def _keep_edges(base, share, current, weight, edge_px):  # type: ignore[no-untyp
             base[row, col] = smooth
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _compare(  # type: ignore[no-untyped-def]
     left, left_slope, right, right_valid, base, weight, squares, products, residuals
 ):
@@ -173,11 +173,7 @@ def _compare(  # type: ignore[no-untyped-def]
             if weight[row, col] == 0.0 or ix < 1 or ix >= cols - 2 or not seen[ix]:
                 continue
             t = np.float32(x - ix)
-            p0, p1, p2, p3 = line[ix - 1], line[ix], line[ix + 1], line[ix + 2]
-            w0, w1, w2, w3 = weights(t)
-            value = w0 * p0 + w1 * p1 + w2 * p2 + w3 * p3
-            w0, w1, w2, w3 = slope_weights(t)
-            slope = w0 * p0 + w1 * p1 + w2 * p2 + w3 * p3
+            value, slope = value_and_slope(line[ix - 1], line[ix], line[ix + 1], line[ix + 2], t)
             # The mean of both slopes: first-order bias of either one cancels.
             slope = np.float32(0.5) * (slope + left_slope[row, col])
             difference = value - left[row, col]

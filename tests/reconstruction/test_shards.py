@@ -1,10 +1,12 @@
 """Shards as another machine computes them: from a copy, with no files but those they read."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import reconstruction
 from reconstruction import orthomosaic, tile_tree
 from reconstruction.dense import DENSE, DenseInputs, DenseOptions
 from reconstruction.features import FEATURES, FeatureInputs, FeatureOptions
@@ -53,6 +55,12 @@ def scene(tmp_path_factory):
 def yard(tmp_path_factory):
     """A yard photographed from above and from aside."""
     return yard_scene.build(tmp_path_factory.mktemp("yard"))
+
+
+def test_no_kernel_may_round_as_the_compiler_likes():
+    # Compiled just now, from a cache or on another processor: each would give other bits.
+    sources = Path(reconstruction.__file__).parent.rglob("*.py")
+    assert [path.name for path in sources if "fastmath" in path.read_text()] == []
 
 
 def files(folder):
