@@ -12,6 +12,7 @@ from rq import Queue, Worker
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
+from rq.utils import utcparse
 
 from app import memory
 from app.extensions import redis
@@ -28,7 +29,6 @@ _USUAL_BYTES = 15e9
 _HOUR_S, _DAY_S = 3600, 24 * 3600
 # RQ's workers tell every half minute that they are at a job.
 _SILENT = timedelta(seconds=90)
-_BEGUN = (JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED)
 _MEMORY = "cairn:memory:"
 # What RQ notes of a worker that got SIGTERM while it was at a job.
 _ENDING = "shutdown_requested_date"
@@ -56,7 +56,7 @@ def enqueue(queue: str, function: str, *arguments: Any, job_id: str | None = Non
     With a job id it is put there once: again only when it is neither waiting nor being done.
     """
     found = Queue(queue, connection=redis())
-    if job_id is not None and _is_alive(found, job_id):
+    if job_id is not None and _is_there(found, job_id):
         return
     found.enqueue_call(
         function, arguments, timeout=_DAY_S, result_ttl=_HOUR_S, failure_ttl=_DAY_S, job_id=job_id
@@ -82,15 +82,10 @@ def take_back(queue: str, job_id: str) -> bool:
 def state(job_id: str) -> str:
     """What became of a job that was begun: ``finished``, ``running``, or ``lost``."""
     try:
-        job = Job.fetch(job_id, connection=redis())
-        status = job.get_status()
-    except (NoSuchJobError, InvalidJobOperation, RedisError):
+        (status,) = _statuses([job_id])
+    except RedisError:
         return "lost"
-    if status == JobStatus.FINISHED:
-        return "finished"
-    told = (job.last_heartbeat or datetime.min).replace(tzinfo=UTC)
-    is_running = status == JobStatus.STARTED and told > datetime.now(UTC) - _SILENT
-    return "running" if is_running else "lost"
+    return {JobStatus.FINISHED: "finished", JobStatus.STARTED: "running"}.get(status, "lost")
 
 
 def withdraw(queue: str, job_id: str) -> None:
@@ -111,12 +106,8 @@ def lost(job_ids: list[str]) -> list[str]:
     """Which of these jobs no queue and no worker has any more; one question for all."""
     waiting = {job_id for name in ALL for job_id in Queue(name, connection=redis()).job_ids}
     others = [job_id for job_id in job_ids if job_id not in waiting]
-    with redis().pipeline(transaction=False) as pipeline:
-        for job_id in others:
-            pipeline.hget(Job.key_for(job_id), "status")
-        known = pipeline.execute()
-    begun = {status.encode() for status in _BEGUN}
-    return [job for job, status in zip(others, known, strict=True) if status not in begun]
+    known = zip(others, _statuses(others), strict=True)
+    return [job_id for job_id, status in known if status != JobStatus.STARTED]
 
 
 def is_ending(worker: str) -> bool:
@@ -141,9 +132,24 @@ def _depth(queue: Queue) -> Depth:
     return Depth(queue.name, queue.count, running, waited.total_seconds())
 
 
-def _is_alive(queue: Queue, job_id: str) -> bool:
-    job = queue.fetch_job(job_id)
-    # A worker that died between taking a job and beginning it leaves it called queued, in no queue.
-    return job is not None and (
-        job.get_status() in _BEGUN or queue.get_job_position(job_id) is not None
-    )
+def _is_there(queue: Queue, job_id: str) -> bool:
+    """Whether a job waits or is being done; removes what a worker that died has left of it."""
+    if queue.get_job_position(job_id) is not None or _statuses([job_id]) == [JobStatus.STARTED]:
+        return True
+    if (rest := queue.fetch_job(job_id)) is not None:
+        rest.delete()
+    return False
+
+
+def _statuses(job_ids: list[str]) -> list[str]:
+    """What RQ calls each job; nothing for one that it lost, or whose worker fell silent."""
+    with redis().pipeline(transaction=False) as pipeline:
+        for job_id in job_ids:
+            pipeline.hmget(Job.key_for(job_id), "status", "last_heartbeat")
+        known = pipeline.execute()
+    return [_status(*((value or b"").decode() for value in values)) for values in known]
+
+
+def _status(status: str, told: str) -> str:
+    is_silent = not told or utcparse(told) < datetime.now(UTC) - _SILENT
+    return "" if status == JobStatus.STARTED and is_silent else status

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from app import queues
 from app.extensions import db, redis
 from app.models import Photo, Run, RunState, StageRun, Survey, SurveyState, WorkerNode
 from app.services import runs
@@ -140,6 +141,30 @@ def test_a_job_that_died_with_its_worker_before_it_began_is_sent_again(client_of
     assert redis().lpop("rq:queue:survey") == f"run-{run_id}-0".encode()
     assert runs.rescue() == 1
     assert redis().lrange("rq:queue:survey", 0, -1) == [f"run-{run_id}-0".encode()]
+
+
+def test_a_worker_killed_while_it_gives_its_run_back_is_noticed(
+    client_of, survey, environment, tmp_path
+):
+    run_id = start(client_of("surveyor"), survey)
+    worker = live.worker(environment, tmp_path / "log")
+    wait_for(lambda: state_of(run_id).stage != "", 90)
+    worker.process.terminate()
+    wait_for(lambda: queues.is_ending(state_of(run_id).worker), 30)
+    # From now on nothing can be written to the queue: the row is given back, the job is not.
+    redis().client_pause(60_000, all=False)
+    wait_for(lambda: state_of(run_id).state == RunState.QUEUED, 90)
+    kill_family(worker)
+    redis().client_unpause()
+    job = f"run-{run_id}-0"
+    assert (redis().hget(f"rq:job:{job}", "status"), runs.rescue()) == (b"started", 0)
+    then = datetime.now(UTC) - timedelta(minutes=2)
+    redis().hset(f"rq:job:{job}", "last_heartbeat", then.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    assert runs.rescue() == 1
+    assert redis().lrange("rq:queue:survey", 0, -1) == [job.encode()]
+    # Nothing of the first attempt is left that RQ might clean up while the second is at work.
+    assert redis().zcard("rq:wip:survey") == 0
+    assert runs.rescue() == 0
 
 
 def test_a_run_whose_workers_keep_dying_fails_with_a_remedy(client_of, survey):
