@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from reconstruction.exposure import THUMBNAIL, Exposures, read_photo
 from reconstruction.visibility import Visibility
 
+Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 UInt8 = NDArray[np.uint8]
 
 CORRECTION_STEPS = 257
 
 
-class Cache(Generic[Value]):
+class Cache(Generic[Key, Value]):
     """Values made on demand, at most about ``capacity`` bytes of them. Safe to share by threads.
 
     Two threads that ask for the same key at once wait for one making.
@@ -34,7 +35,7 @@ class Cache(Generic[Value]):
     Parameters
     ----------
     make : callable
-        From an index to its value.
+        From a key to its value.
     size_of : callable
         Bytes of a value.
     capacity : int
@@ -42,17 +43,17 @@ class Cache(Generic[Value]):
     """
 
     def __init__(
-        self, make: Callable[[int], Value], size_of: Callable[[Value], int], capacity: int
+        self, make: Callable[[Key], Value], size_of: Callable[[Value], int], capacity: int
     ) -> None:
         self._make = make
         self._size_of = size_of
         self._capacity = capacity
-        self._values: OrderedDict[int, Value] = OrderedDict()
-        self._being_made: dict[int, threading.Lock] = {}
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+        self._being_made: dict[Key, threading.Lock] = {}
         self._lock = threading.Lock()
         self._size = 0
 
-    def get(self, key: int) -> Value:
+    def get(self, key: Key) -> Value:
         """The value of a key, made now if it is not there."""
         with self._lock:
             if key in self._values:
@@ -67,7 +68,7 @@ class Cache(Generic[Value]):
             self._keep(key, value)
         return value
 
-    def _keep(self, key: int, value: Value) -> None:
+    def _keep(self, key: Key, value: Value) -> None:
         with self._lock:
             self._values[key] = value
             self._being_made.pop(key, None)
@@ -117,7 +118,7 @@ class PhotoViews:
     # What the caches call must not know these views: in a cycle of references gigabytes would wait
     # for the garbage collector, into the next stage.
     @cached_property
-    def _images(self) -> Cache[UInt8]:
+    def _images(self) -> Cache[int, UInt8]:
         shots, photos, reduction = self.visibility.block.shots, self.photos, self.reduction
 
         def read(index: int) -> UInt8:
@@ -126,7 +127,7 @@ class PhotoViews:
         return Cache(read, lambda image: image.nbytes, self.cache_mb << 20)
 
     @cached_property
-    def _previews(self) -> Cache[Preview]:
+    def _previews(self) -> Cache[int, Preview]:
         visibility, photos, exposures = self.visibility, self.photos, self.exposures
 
         def read(index: int) -> Preview:

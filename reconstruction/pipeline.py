@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import rasterio
+
 from reconstruction import survey_facts
 from reconstruction.control import read_control
 from reconstruction.dense import DENSE, DenseInputs
@@ -52,6 +54,8 @@ RECIPE: tuple[Stage[Any, Any, Any], ...] = (
 _TOTAL_WEIGHT = sum(stage.weight for stage in RECIPE)
 WORK_FOLDER = "work"
 LOG_FILE = "log.jsonl"
+# GDAL would keep blocks of rasters in a twentieth of the machine's memory.
+_RASTER_CACHE_BYTES = 256 << 20
 
 Reporter = Callable[[str, float, str], None]
 Teller = Callable[[str], None]
@@ -184,7 +188,8 @@ def reconstruct(
     stop = cancelled or threading.Event()
     kitchen = _Kitchen(request.survey, jobs, report, tell, stop, spreader)
     try:
-        return _follow(request, kitchen)
+        with rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE_BYTES):
+            return _follow(request, kitchen)
     except OSError as error:
         kitchen.log_end(error)
         raise unforeseen("survey", error, request.survey) from error

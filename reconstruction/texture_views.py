@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
-# Each size of the photos may take so much.
+# All sizes of the photos together: each level of the model needs smaller ones than that before.
 _PHOTO_CACHE_BYTES = 1 << 30
 _BUFFER_CACHE_BYTES = 1 << 28
 
@@ -44,16 +44,13 @@ class Views:
             exposures.correction(shot.name, shot.camera, CORRECTION_STEPS)
             for shot in visibility.block.shots
         ]
-        self._paths = [paths[shot.name] for shot in visibility.block.shots]
-        self._photos = {
-            reduction: Cache(partial(self._read, reduction), _size, _PHOTO_CACHE_BYTES)
-            for reduction in (1, 2, 4, 8)
-        }
+        files = [paths[shot.name] for shot in visibility.block.shots]
+        self._photos = Cache(partial(_read, files), _size, _PHOTO_CACHE_BYTES)
         self._buffers = Cache(visibility.buffer, _size, _BUFFER_CACHE_BYTES)
 
     def photo(self, index: int, reduction: int) -> Image:
         """Pixels of a shot's photo, ``reduction`` (1, 2, 4, 8) times smaller."""
-        return self._photos[reduction].get(index)
+        return self._photos.get((index, reduction))
 
     def buffer(self, index: int) -> Float32:
         """Depth buffer of a shot."""
@@ -71,8 +68,10 @@ class Views:
         touching = (prints[:, 0] < east) & (prints[:, 2] > west)
         return np.flatnonzero(touching & (prints[:, 1] < north) & (prints[:, 3] > south))
 
-    def _read(self, reduction: int, index: int) -> Image:
-        return read_photo(self._paths[index], reduction)
+
+def _read(files: list[Path], key: tuple[int, int]) -> Image:
+    index, reduction = key
+    return read_photo(files[index], reduction)
 
 
 def _size(array: NDArray[Any]) -> int:
