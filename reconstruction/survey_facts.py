@@ -16,6 +16,7 @@ from reconstruction.georeference import Georeferenced
 from reconstruction.images import PhotoSet
 from reconstruction.options import Options
 from reconstruction.point_cloud import PointCloud
+from reconstruction.sfm import program_versions
 from reconstruction.stage import tool_versions
 from reconstruction.verdict import FlightVerdict
 from reconstruction.vertical_datum import ellipsoid_above_m
@@ -95,12 +96,12 @@ def survey(
     cloud: PointCloud,
 ) -> dict[str, Any]:
     """What ``survey.json`` says of the flight and of how it was worked on."""
-    epsg = placed.block.frame.epsg
+    epsg, engine = placed.block.frame.epsg, options.sfm.engine
     return {
         "format": "cairn-survey",
         "format_version": 1,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "software": {"cairn": __version__, **tool_versions()},
+        "software": {"cairn": __version__, **tool_versions(), **program_versions(engine)},
         "epsg": epsg,
         "crs_name": pyproj.CRS.from_epsg(epsg).name,
         "vertical_datum": placed.vertical_datum,

@@ -84,13 +84,29 @@ def choose_engine(name: str, program: str | None = None) -> Engine:
         return partial(opensfm.reconstruct, program=opensfm.require(program))
     from reconstruction.sfm import colmap_cli
 
-    # COLMAP is the same by its library and by its program; the library is faster.
-    if name == "colmap-cli" or (not has_pycolmap() and colmap_cli.find() is not None):
+    if _is_colmaps_program(name):
         return partial(colmap_cli.reconstruct, program=colmap_cli.require())
     from reconstruction.sfm import colmap
 
     colmap.require()
     return colmap.reconstruct
+
+
+def program_versions(engine: str) -> dict[str, str]:
+    """Versions of the programs that an engine is; those of libraries are `tool_versions`."""
+    from reconstruction.sfm import colmap_cli
+
+    if not _is_colmaps_program(engine):
+        return {}
+    return {"colmap": colmap_cli.version(colmap_cli.require())}
+
+
+def _is_colmaps_program(engine: str) -> bool:
+    """Whether COLMAP's program works; where its library is installed, that is faster."""
+    from reconstruction.sfm import colmap_cli
+
+    is_only_program = not has_pycolmap() and colmap_cli.find() is not None
+    return engine == "colmap-cli" or (engine == "colmap" and is_only_program)
 
 
 def has_pycolmap() -> bool:

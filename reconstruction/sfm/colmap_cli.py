@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from reconstruction.sfm.mapper_tracks import MapperTracks
 from reconstruction.stage import Run
 
 _PROGRAM = "colmap"
+# Its Qt would look for one.
+_NO_SCREEN = {"QT_QPA_PLATFORM": "offscreen"}
 _SEED = 1
 _TRACKS_A_PHOTO = 800  # an incremental mapper lives on overlaps of three and more photos
 _PASSED_ON_A_PHOTO = 4000
@@ -37,6 +40,7 @@ _PASSED_ON_A_PHOTO = 4000
 _BAND = 2e-3
 _MAX_ERROR = 1.5e-3
 _NOTHING = b"failed to create sparse model"
+_VERSION = re.compile(rb"COLMAP (\S+)")
 _REGISTERED = re.compile(rb"Registering image #\d+ \((\d+)\)")
 
 
@@ -60,6 +64,14 @@ def require() -> Path:
             "Install it ('apt-get install colmap' on Debian), or choose another --engine.",
         )
     return program
+
+
+def version(program: Path) -> str:
+    """What the program says of itself; nothing where it does not say it."""
+    words = [str(program), "help"]
+    said = subprocess.run(words, capture_output=True, env=os.environ | _NO_SCREEN, check=False)
+    found = _VERSION.search(said.stdout)
+    return found[1].decode() if found else ""
 
 
 def reconstruct(inputs: SfmInputs, folder: Path, run: Run, program: Path) -> SparseModel:
@@ -121,10 +133,9 @@ class _Colmap:
             run.progress(min(1.0, placed / max(1, photos)), f"COLMAP: {command}")
 
         arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        # Its Qt would look for a screen.
-        environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
+        words = [str(self.program), command, *arguments]
         try:
-            code = execute([str(self.program), command, *arguments], self.log, report, environment)
+            code = execute(words, self.log, report, os.environ | _NO_SCREEN)
         except OSError as error:
             raise StageError(
                 STAGE_NAME,

@@ -1,6 +1,7 @@
 """COLMAP's program on planted matches, on the real flights, and when it fails."""
 
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,17 @@ def test_the_program_stands_in_for_the_missing_library(monkeypatch, tmp_path):
 
 
 @needs_colmap
+@needs_colmap
+def test_the_program_says_its_version_where_it_works(monkeypatch, tmp_path):
+    said = subprocess.run([PROGRAM, "help"], capture_output=True, text=True, check=True).stdout
+    version = sfm.program_versions("colmap-cli")["colmap"]
+    assert said.startswith(f"COLMAP {version} ")
+    assert sfm.program_versions("colmap") == {}
+    monkeypatch.setattr(sfm, "has_pycolmap", lambda: False)
+    assert sfm.program_versions("colmap") == {"colmap": version}
+    assert colmap_cli.version(_program(tmp_path, "exit 1")) == ""
+
+
 @pytest.mark.real
 @pytest.mark.parametrize(("name", "least"), [("brighton_beach", 18), ("caliterra", 25)])
 def test_real_flights_come_together_at_a_reduced_size(name, least, tmp_path):
