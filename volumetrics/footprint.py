@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import rasterio.fill
@@ -22,6 +23,8 @@ _HOLE_SLOPE, _SPREAD_SHARE = 0.35, 0.55
 _RIM_CELLS = 3
 # What is steeper is a wall.
 _STEEPEST = 1.0
+# Holes in windows of at most so many cells are kept.
+_MOST_KEPT = 4096
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ def footprint(grid: Grid, toe: Toe, min_coverage: float, toe_sigma_m: float = 0.
     CoverageError
         When less than ``min_coverage`` of the area was seen.
     """
-    coverage = _coverage(grid, toe, area_fraction(toe.polygon, grid), min_coverage)
-    grid = grid.containing(toe.polygon.bounds)
     fraction = area_fraction(toe.polygon, grid)
+    coverage = _coverage(grid, toe, fraction, min_coverage)
+    if (whole := grid.containing(toe.polygon.bounds)) is not grid:
+        grid, fraction = whole, area_fraction(toe.polygon, whole)
     cell_areas_m2 = fraction * grid.cell_area_m2
     cleared = grid.with_elevation(_clear_walls(grid, toe, fraction))
     elevation_m, hole_sigmas_m3 = _bridge_holes(cleared, cell_areas_m2)
@@ -126,13 +130,56 @@ def _bridge_holes(grid: Grid, cell_areas_m2: Array) -> tuple[Array, Array]:
         # With as much around it as it is wide: enough of its rim is seen there.
         margin = max(2, *(side.stop - side.start for side in place))
         around = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
-        hole, known = number[around] == index, seen[around]
-        elevation[around][hole] = _interpolate(grid.elevation_m[around], known)[hole]
-        # Bridges rest on the rim all around, half a cell farther away than its nearest cell.
-        distance_m = (ndimage.distance_transform_edt(~known) + 0.5) * grid.cell_size_m
-        slope = _hidden_slope(grid.elevation_m[around], hole, grid.cell_size_m)
-        sigmas.append(slope * float((cell_areas_m2[around] * distance_m)[hole].sum()))
+        hole = number[around] == index
+        bridge = _bridge_over(grid.elevation_m[around], hole, grid.cell_size_m)
+        elevation[around][hole] = bridge.elevation_m
+        hidden_m3 = float((cell_areas_m2[around][hole] * bridge.distance_m).sum())
+        sigmas.append(bridge.slope * hidden_m3)
     return elevation, np.array(sigmas)
+
+
+@dataclass(frozen=True)
+class _Bridge:
+    """A hole of n cells, bridged.
+
+    Parameters
+    ----------
+    elevation_m : ndarray, shape (n,)
+    distance_m : ndarray, shape (n,)
+        To the rim that the bridge rests on.
+    slope : float
+        1 sigma of how much the surface may rise or fall from there, in metres a metre.
+    """
+
+    elevation_m: Array
+    distance_m: Array
+    slope: float
+
+
+def _bridge_over(elevation_m: Array, hole: NDArray[np.bool_], cell_size_m: float) -> _Bridge:
+    """Bridge a hole; while a toe is dragged nearly all others stay as they were, and are kept."""
+    if hole.size > _MOST_KEPT:
+        return _bridge(elevation_m, hole, cell_size_m)
+    return _kept_bridge(elevation_m.tobytes(), hole.tobytes(), hole.shape, cell_size_m)
+
+
+@lru_cache(maxsize=512)
+def _kept_bridge(
+    elevation_m: bytes, hole: bytes, shape: tuple[int, int], cell_size_m: float
+) -> _Bridge:
+    elevations = np.frombuffer(elevation_m).reshape(shape)
+    return _bridge(elevations, np.frombuffer(hole, dtype=bool).reshape(shape), cell_size_m)
+
+
+def _bridge(elevation_m: Array, hole: NDArray[np.bool_], cell_size_m: float) -> _Bridge:
+    known = np.isfinite(elevation_m)
+    # Bridges rest on the rim all around, half a cell farther away than its nearest cell.
+    distance_m = (ndimage.distance_transform_edt(~known) + 0.5) * cell_size_m
+    return _Bridge(
+        _interpolate(elevation_m, known)[hole],
+        distance_m[hole],
+        _hidden_slope(elevation_m, hole, cell_size_m),
+    )
 
 
 def _hidden_slope(elevation_m: Array, hole: NDArray[np.bool_], cell_size_m: float) -> float:

@@ -183,8 +183,8 @@ class Stencil:
         """The transpose of `sample`: a load (n,) at the points, laid upon the cells."""
         size = shape[0] * shape[1]
         cells = (self.weight * load[:, None]).ravel()
-        flat: Array = np.bincount(self.cell.ravel(), cells, minlength=size).astype(np.float64)
-        return flat.reshape(shape)
+        flat = np.bincount(self.cell.ravel(), cells, minlength=size)
+        return flat.astype(np.float64, copy=False).reshape(shape)
 
 
 def area_fraction(geometry: shapely.Geometry, grid: Grid) -> Array:

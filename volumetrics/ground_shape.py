@@ -16,6 +16,8 @@ Matheron, G. (1963): Principles of geostatistics. Economic Geology 58(8), 1246-1
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.spatial.distance import pdist
 
@@ -32,6 +34,8 @@ _MIN_DOF = 4.0
 _OUTLIER_SIGMAS = 4.7
 
 
+# The hidden stretches of a toe and the hidden ground below a pile ask for the same.
+@lru_cache(maxsize=2)
 def ground_relief(samples: ToeSamples, noise: DsmNoise) -> DsmNoise:
     """Variogram components of the ground's departures from a plane, less the surface's noise.
 

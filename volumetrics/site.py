@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import shapely
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from volumetrics.base_surface import BaseMethod
 from volumetrics.budget import Accuracy
@@ -94,7 +95,7 @@ def measure_site(
     volumes: list[Volume] = []
     refused: dict[str, str] = {}
     # Matrices of some hundred rows gain nothing from threads, which spin while they wait.
-    with threadpool_limits(1, user_api="blas"):
+    with _threads().limit(limits=1, user_api="blas"):
         for number, toe in enumerate(toes):
             report(number / len(toes), toe.name)
             try:
@@ -103,6 +104,12 @@ def measure_site(
                 refused[toe.name] = str(error)
     report(1.0, "measured")
     return Site(tuple(volumes), refused, _overlaps(toes))
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """What threads libraries use; to find the libraries takes as long as to fit a plane."""
+    return ThreadpoolController()
 
 
 def _measure_one(cut: Cutter, toe: Toe, method: BaseMethod, compares_methods: bool) -> Volume:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from volumetrics import footprint
 from volumetrics.base_surface import Plane
 from volumetrics.budget import Accuracy
 from volumetrics.noise import DsmNoise, NoiseComponent
@@ -47,3 +48,12 @@ def test_intervals_hold_what_holes_hide(share_of_radius, size_m, top):
     for _, volume in pairs:
         holes = next(t for t in volume.budgets["net"].terms if t.name == "holes")
         assert holes.sigma_m3 <= 0.8 * volume.hole_area_m2 * (size_m / 3.0 + CELL_M)
+
+
+def test_a_hole_that_is_kept_is_bridged_like_any_other(monkeypatch):
+    first = [planted(seed, 0.4, 0.8, 0.4)[1] for seed in (1, 2, 1)]
+    monkeypatch.setattr(footprint, "_MOST_KEPT", 0)
+    again = [planted(seed, 0.4, 0.8, 0.4)[1] for seed in (1, 2, 1)]
+    for kept, bridged in zip(first, again, strict=True):
+        assert kept.net_m3 == bridged.net_m3
+        assert kept.budgets == bridged.budgets
