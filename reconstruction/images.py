@@ -240,7 +240,8 @@ def _read(folder: Path, name: str) -> tuple[Photo, PhotoQuality]:
         width_px=width_px,
         height_px=height_px,
         camera=" ".join(part for part in parts if part),
-        focal_px=found.focal_px,
+        focal_px=found.focal_length.px if found.focal_length else None,
+        focal_sigma=found.focal_length.sigma if found.focal_length else None,
         captured_at=found.captured_at,
         position=found.position,
         yaw_deg=found.yaw_deg,
@@ -333,4 +334,4 @@ def _run(inputs: PhotoFolder, options: None, folder: Path, run: Run) -> PhotoSet
     return photo_set
 
 
-IMAGES: Stage[PhotoFolder, None, PhotoSet] = Stage("images", 2, 0.1, _run, PhotoSet.load)
+IMAGES: Stage[PhotoFolder, None, PhotoSet] = Stage("images", 3, 0.1, _run, PhotoSet.load)

@@ -6,10 +6,8 @@ value counts as missing; it never stops a flight.
 
 from __future__ import annotations
 
-import math
 import re
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,18 +15,15 @@ from typing import Any
 from PIL import Image
 from PIL.ExifTags import TAGS
 
+from reconstruction.focal_length import FocalLength, read_focal_length
 from reconstruction.photo import Position
-from reconstruction.sensors import sensor_width_mm
+from reconstruction.tags import Tags, first, number, positive, text
 
 # One standard deviation, horizontal and vertical, metres.
 _FIXED_FLOOR_M = (0.01, 0.02)
 _FIXED_DEFAULT_M = (0.02, 0.04)
 _FLOAT_M = (0.5, 1.0)
 _CONSUMER_M = (3.0, 8.0)
-
-_FULL_FRAME_WIDTH_MM = 36.0
-_FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)
-_MM_PER_RESOLUTION_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 
 _XMP_ATTRIBUTE = re.compile(r"([A-Za-z][\w.-]*:[A-Za-z]\w*)\s*=\s*[\"']([^\"'<>]{0,200})[\"']")
 _XMP_ELEMENT = re.compile(r"<([A-Za-z][\w.-]*:[A-Za-z]\w*)>\s*([^<>]{1,200}?)\s*</\1>")
@@ -47,8 +42,6 @@ _DAMAGED = (
     UserWarning,
 )
 
-Tags = Mapping[Any, Any]
-
 
 @dataclass(frozen=True)
 class Metadata:
@@ -65,7 +58,7 @@ class Metadata:
 
     body: str
     focal_setting: str
-    focal_px: float | None
+    focal_length: FocalLength | None
     captured_at: str | None
     position: Position | None
     yaw_deg: float | None
@@ -88,18 +81,18 @@ def read_metadata(image: Image.Image) -> Metadata:
     """
     main, exif, gps = _exif(image)
     xmp = read_xmp(image.info.get("xmp"))
-    make, model = _text(main.get("Make")), _text(main.get("Model"))
+    make, model = text(main.get("Make")), text(main.get("Model"))
     yaw_deg, pitch_deg, roll_deg = _angles(xmp)
     return Metadata(
-        body=_body(make, model, _text(exif.get("BodySerialNumber")) or _serial(xmp)),
+        body=_body(make, model, text(exif.get("BodySerialNumber")) or _serial(xmp)),
         focal_setting=_focal_setting(exif),
-        focal_px=_focal_px(model, exif, xmp, image.size),
+        focal_length=read_focal_length(model, exif, xmp, image.size),
         captured_at=_captured_at(main, exif),
         position=_position(gps, xmp),
         yaw_deg=yaw_deg,
         pitch_deg=pitch_deg,
         roll_deg=roll_deg,
-        relative_altitude_m=_first(xmp, "drone-dji:RelativeAltitude", "drone:RelativeAltitude"),
+        relative_altitude_m=first(xmp, "drone-dji:RelativeAltitude", "drone:RelativeAltitude"),
         altitude_datum=_altitude_datum(gps, xmp),
     )
 
@@ -139,40 +132,8 @@ def _exif(image: Image.Image) -> tuple[Tags, Tags, Tags]:
     return main, {TAGS.get(key, key): value for key, value in parts[0].items()}, parts[1]
 
 
-def _number(value: object) -> float | None:
-    """A finite number, or None."""
-    if isinstance(value, (tuple, list)) and len(value) == 1:
-        value = value[0]
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, ArithmeticError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _positive(value: object) -> float | None:
-    number = _number(value)
-    return number if number is not None and number > 0.0 else None
-
-
-def _first(values: Tags, *names: str) -> float | None:
-    """The first of several values that is a finite number."""
-    numbers = (_number(values.get(name)) for name in names)
-    return next((number for number in numbers if number is not None), None)
-
-
-def _text(value: object) -> str:
-    """Printable text without the padding that cameras leave."""
-    if isinstance(value, bytes):
-        value = value.decode("ascii", "replace")
-    if not isinstance(value, str):
-        return ""
-    printable = "".join(letter for letter in value.split("\0")[0] if letter.isprintable())
-    return " ".join(printable.split())[:64]
-
-
 def _serial(xmp: Tags) -> str:
-    return _text(xmp.get("drone-dji:CameraSerialNumber") or xmp.get("aux:SerialNumber"))
+    return text(xmp.get("drone-dji:CameraSerialNumber") or xmp.get("aux:SerialNumber"))
 
 
 def _body(make: str, model: str, serial: str) -> str:
@@ -181,75 +142,23 @@ def _body(make: str, model: str, serial: str) -> str:
 
 
 def _focal_setting(exif: Tags) -> str:
-    focal_mm = _positive(exif.get("FocalLength"))
-    zoom = _positive(exif.get("DigitalZoomRatio")) or 1.0
+    focal_mm = positive(exif.get("FocalLength"))
+    zoom = positive(exif.get("DigitalZoomRatio")) or 1.0
     parts = [f"{focal_mm:.2f}mm"] if focal_mm else []
     return " ".join(parts + ([f"zoom{zoom:.2f}"] if zoom > 1.0 else []))
 
 
-def _focal_px(model: str, exif: Tags, xmp: Tags, size: tuple[int, int]) -> float | None:
-    """Focal length in pixels from the best source that is there and plausible.
-
-    In this order: the maker's calibration, the sensor's width, the focal plane resolution, the
-    35 mm equivalent (rounded to a millimetre by most makers, so 2 to 5 % off).
-    """
-    long_px, short_px = max(size), min(size)
-    full_px = max(
-        _positive(exif.get("ExifImageWidth")) or 0.0, _positive(exif.get("ExifImageHeight")) or 0.0
-    )
-    reduction = long_px / full_px if full_px else 1.0
-    focal_mm = _positive(exif.get("FocalLength"))
-    sensor_mm = sensor_width_mm(model)
-    zoom = max(1.0, _positive(exif.get("DigitalZoomRatio")) or 1.0)
-    equivalent_mm = _positive(exif.get("FocalLengthIn35mmFilm"))
-    candidates: list[float] = []
-    calibrated_px = _positive(xmp.get("drone-dji:CalibratedFocalLength"))
-    if calibrated_px:
-        candidates.append(calibrated_px * reduction)
-    if focal_mm and sensor_mm:
-        candidates.append(focal_mm / sensor_mm * long_px * zoom)
-    pitch_mm = _pixel_pitch_mm(exif)
-    if focal_mm and pitch_mm:
-        candidates.append(focal_mm / pitch_mm * reduction * zoom)
-    if equivalent_mm:
-        candidates.append(_equivalent_px(equivalent_mm, long_px, short_px))
-    # Between a fisheye and a long telephoto lens: anything else is a wrong tag.
-    return next((focal for focal in candidates if 0.25 < focal / long_px < 20.0), None)
-
-
-def _pixel_pitch_mm(exif: Tags) -> float | None:
-    per_unit = _positive(exif.get("FocalPlaneXResolution"))
-    unit = _number(exif.get("FocalPlaneResolutionUnit"))
-    unit_mm = _MM_PER_RESOLUTION_UNIT.get(int(unit) if unit is not None else 2)
-    return unit_mm / per_unit if unit_mm and per_unit else None
-
-
-def _equivalent_px(equivalent_mm: float, long_px: int, short_px: int) -> float:
-    """Pixels of a 35 mm equivalent focal length.
-
-    The standard compares diagonals [1]_. A photo wider than 3:2 is a crop of the sensor's
-    height, so there the width is compared, which is the same thing at 3:2.
-
-    References
-    ----------
-    .. [1] CIPA DCG-001, "Guideline for noting digital camera specifications in catalogs".
-    """
-    if long_px / short_px > 1.5:
-        return equivalent_mm / _FULL_FRAME_WIDTH_MM * long_px
-    return equivalent_mm / _FULL_FRAME_DIAGONAL_MM * math.hypot(long_px, short_px)
-
-
 def _captured_at(main: Tags, exif: Tags) -> str | None:
-    for text, fraction in (
+    for written, fraction in (
         (exif.get("DateTimeOriginal"), exif.get("SubsecTimeOriginal")),
         (exif.get("DateTimeDigitized"), exif.get("SubsecTimeDigitized")),
         (main.get("DateTime"), exif.get("SubsecTime")),
     ):
         try:
-            moment = datetime.strptime(_text(text), "%Y:%m:%d %H:%M:%S")
+            moment = datetime.strptime(text(written), "%Y:%m:%d %H:%M:%S")
         except ValueError:
             continue
-        digits = _text(fraction)
+        digits = text(fraction)
         return moment.isoformat() + (f".{digits[:6]}" if digits.isdecimal() else "")
     return None
 
@@ -257,14 +166,14 @@ def _captured_at(main: Tags, exif: Tags) -> str | None:
 def _angles(xmp: Tags) -> tuple[float | None, float | None, float | None]:
     """Yaw, pitch (-90 looks down) and roll of the camera."""
     for prefix in ("drone-dji:Gimbal", "drone:Gimbal", "drone-parrot:Camera"):
-        pitch_deg = _number(xmp.get(f"{prefix}PitchDegree"))
+        pitch_deg = number(xmp.get(f"{prefix}PitchDegree"))
         if pitch_deg is not None:
             yaw, roll = xmp.get(f"{prefix}YawDegree"), xmp.get(f"{prefix}RollDegree")
-            return _number(yaw), pitch_deg, _number(roll)
+            return number(yaw), pitch_deg, number(roll)
     # The Camera schema counts pitch from nadir.
-    pitch_deg = _number(xmp.get("Camera:Pitch"))
+    pitch_deg = number(xmp.get("Camera:Pitch"))
     pitch_deg = None if pitch_deg is None else pitch_deg - 90.0
-    return _number(xmp.get("Camera:Yaw")), pitch_deg, _number(xmp.get("Camera:Roll"))
+    return number(xmp.get("Camera:Yaw")), pitch_deg, number(xmp.get("Camera:Roll"))
 
 
 def _position(gps: Tags, xmp: Tags) -> Position | None:
@@ -272,8 +181,8 @@ def _position(gps: Tags, xmp: Tags) -> Position | None:
     latitude_deg = _sexagesimal_deg(gps.get(2), gps.get(1), "S")
     longitude_deg = _sexagesimal_deg(gps.get(4), gps.get(3), "W")
     if latitude_deg is None or longitude_deg is None:
-        latitude_deg = _first(xmp, "drone-dji:GpsLatitude", "drone-dji:Latitude")
-        longitude_deg = _first(
+        latitude_deg = first(xmp, "drone-dji:GpsLatitude", "drone-dji:Latitude")
+        longitude_deg = first(
             xmp, "drone-dji:GpsLongitude", "drone-dji:GpsLongtitude", "drone-dji:Longitude"
         )
     if latitude_deg is None or longitude_deg is None:
@@ -292,18 +201,18 @@ def _position(gps: Tags, xmp: Tags) -> Position | None:
 def _sexagesimal_deg(value: object, reference: object, negative: str) -> float | None:
     if not isinstance(value, (tuple, list)) or not 1 <= len(value) <= 3:
         return None
-    parts = [_number(part) for part in value]
+    parts = [number(part) for part in value]
     if parts[0] is None:
         return None
     # Degrees with a fraction leave minutes and seconds empty, often as 0/0.
     degrees = sum((part or 0.0) / 60.0**power for power, part in enumerate(parts))
-    return -degrees if _text(reference).upper().startswith(negative) else degrees
+    return -degrees if text(reference).upper().startswith(negative) else degrees
 
 
 def _altitude_m(gps: Tags, xmp: Tags) -> float | None:
-    altitude_m = _number(gps.get(6))
+    altitude_m = number(gps.get(6))
     if altitude_m is None:
-        altitude_m = _first(xmp, "drone-dji:AbsoluteAltitude", "drone:AbsoluteAltitude")
+        altitude_m = first(xmp, "drone-dji:AbsoluteAltitude", "drone:AbsoluteAltitude")
     elif _altitude_reference(gps) in (1, 3):
         altitude_m = -abs(altitude_m)
     # From below the Dead Sea to above Everest.
@@ -314,7 +223,7 @@ def _altitude_reference(gps: Tags) -> int:
     value = gps.get(5)
     if isinstance(value, bytes):
         return value[0] if value else 0
-    return int(_number(value) or 0)
+    return int(number(value) or 0)
 
 
 def _altitude_datum(gps: Tags, xmp: Tags) -> str:
@@ -322,13 +231,13 @@ def _altitude_datum(gps: Tags, xmp: Tags) -> str:
 
     "Above sea level", EXIF's usual claim, is written by receivers whatever they measured.
     """
-    if _altitude_reference(gps) in (2, 3) or _text(xmp.get("drone-dji:AltitudeType")) == "RtkAlt":
+    if _altitude_reference(gps) in (2, 3) or text(xmp.get("drone-dji:AltitudeType")) == "RtkAlt":
         return "ellipsoidal"
     return "ellipsoidal" if _rtk_flag(xmp) >= 32 else "unknown"
 
 
 def _rtk_flag(xmp: Tags) -> int:
-    return int(_number(xmp.get("drone-dji:RtkFlag")) or 0)
+    return int(number(xmp.get("drone-dji:RtkFlag")) or 0)
 
 
 def _sigmas(gps: Tags, xmp: Tags) -> tuple[float, float, str]:
@@ -338,7 +247,7 @@ def _sigmas(gps: Tags, xmp: Tags) -> tuple[float, float, str]:
     deviations that it states, but no smaller ones than the lever arm and the shutter allow.
     """
     flag = _rtk_flag(xmp)
-    stated = [_positive(xmp.get(f"drone-dji:RtkStd{axis}")) for axis in ("Lon", "Lat", "Hgt")]
+    stated = [positive(xmp.get(f"drone-dji:RtkStd{axis}")) for axis in ("Lon", "Lat", "Hgt")]
     horizontal_m = max((value for value in stated[:2] if value), default=None)
     vertical_m = stated[2]
     if flag == 50:
@@ -346,8 +255,8 @@ def _sigmas(gps: Tags, xmp: Tags) -> tuple[float, float, str]:
         return horizontal_m, max(_FIXED_FLOOR_M[1], vertical_m or _FIXED_DEFAULT_M[1]), "rtk"
     if 32 <= flag < 50:
         return max(_FLOAT_M[0], horizontal_m or 0.0), max(_FLOAT_M[1], vertical_m or 0.0), "rtk"
-    horizontal_m = _positive(xmp.get("Camera:GPSXYAccuracy")) or _positive(gps.get(31))
-    vertical_m = _positive(xmp.get("Camera:GPSZAccuracy"))
+    horizontal_m = positive(xmp.get("Camera:GPSXYAccuracy")) or positive(gps.get(31))
+    vertical_m = positive(xmp.get("Camera:GPSZAccuracy"))
     if horizontal_m is None:
         return *_CONSUMER_M, "exif"
     horizontal_m = max(_FIXED_FLOOR_M[0], horizontal_m)

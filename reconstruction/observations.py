@@ -24,9 +24,8 @@ _DATUM_OFFSET_M = (20.0, 20.0, 200.0)
 _WORTHLESS_M = 1e4
 _PRECISE_M = 0.1
 _WILD = 4.0  # sigmas in plan from which on a position is named to the surveyor
-# Of a focal length that the photos state (nominal, rounded, sometimes before a crop that nobody
-# mentions), and of one that was found without any hint; relative.
-_FOCAL_SIGMA = {"stated": 0.1, "found": 0.15}
+# Of a focal length that was found without any hint; relative.
+_FOUND_SIGMA = 0.15
 
 
 def measured_places(model: SparseModel, photos: Mapping[str, Photo], frame: LocalFrame) -> Array:
@@ -88,15 +87,13 @@ def position_observations(
 
 def focal_priors(placed: SparseModel, photos: Mapping[str, Photo]) -> dict[str, FocalPrior]:
     """What EXIF says of each focal length, or failing that what the free model found."""
-    stated = {photos[shot.name].camera: photos[shot.name].focal_px for shot in placed.shots}
-    priors = {}
-    for name, camera in placed.cameras.items():
-        focal_px = stated.get(name)
-        priors[name] = (
-            FocalPrior(camera.focal_px, _FOCAL_SIGMA["found"])
-            if focal_px is None
-            else FocalPrior(focal_px, _FOCAL_SIGMA["stated"])
-        )
+    priors = {
+        name: FocalPrior(camera.focal_px, _FOUND_SIGMA) for name, camera in placed.cameras.items()
+    }
+    for shot in placed.shots:
+        photo = photos[shot.name]
+        if photo.focal_px and photo.focal_sigma and photo.camera in priors:
+            priors[photo.camera] = FocalPrior(photo.focal_px, photo.focal_sigma)
     return priors
 
 

@@ -56,6 +56,8 @@ class Photo:
         Key of the physical camera and image size.
     focal_px : float or None
         Focal length from EXIF and XMP, None where nothing tells.
+    focal_sigma : float or None
+        Its standard deviation, as a share of it.
     captured_at : str or None
         ISO 8601 with fractions, as EXIF has it (local time of the drone).
     position : Position or None
@@ -74,6 +76,7 @@ class Photo:
     height_px: int
     camera: str
     focal_px: float | None
+    focal_sigma: float | None
     captured_at: str | None
     position: Position | None
     yaw_deg: float | None

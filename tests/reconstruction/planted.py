@@ -94,6 +94,7 @@ def _photo(name: str, focal_px: float | None) -> Photo:
         height_px=900,
         camera="c",
         focal_px=focal_px,
+        focal_sigma=0.1 if focal_px else None,
         captured_at=None,
         position=None,
         yaw_deg=None,

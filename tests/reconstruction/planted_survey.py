@@ -80,7 +80,7 @@ def photos_of(truth: SparseModel, receiver: str | None, gimbal: bool = False) ->
             )
         photos.append(
             Photo(
-                shot.name, Path(shot.name), "", 3000, 2000, "drone", 2110.0,
+                shot.name, Path(shot.name), "", 3000, 2000, "drone", 2110.0, 0.1,
                 f"2026-05-04T10:00:{number:02d}", position, None, -90.0 if gimbal else None,
                 0.0 if gimbal else None, None, "ellipsoidal" if receiver == "rtk" else "unknown",
             )

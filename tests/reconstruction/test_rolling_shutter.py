@@ -119,7 +119,7 @@ def test_shots_at_once_see_the_same():
 
 def photo(name: str, captured_at: str | None) -> Photo:
     return Photo(
-        name, Path(name), "", 3000, 2000, "drone", None, captured_at, None, None, None, None,
+        name, Path(name), "", 3000, 2000, "drone", None, None, captured_at, None, None, None, None,
         None, "unknown",
     )  # fmt: skip
 

@@ -74,6 +74,7 @@ def described(name, east_m=None, north_m=None, height_m=30.0, **changes):
         "height_px": 3000,
         "camera": "camera",
         "focal_px": 3000.0,
+        "focal_sigma": 0.1,
         "captured_at": None,
         "position": position,
         "yaw_deg": 0.0,

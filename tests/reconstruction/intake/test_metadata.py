@@ -122,16 +122,47 @@ def test_camera_schema_counts_pitch_from_nadir(read):
 )
 def test_focal_length_from_the_best_source(read, main, exif, xmp, focal_px):
     found = read(main=main, exif=exif, xmp=xmp, size=(1500, 1000))
-    assert found.focal_px == (None if focal_px is None else pytest.approx(focal_px))
+    assert (found.focal_length and found.focal_length.px) == (focal_px and pytest.approx(focal_px))
 
 
 def test_equivalent_focal_length_compares_diagonals_at_four_to_three(read):
     found = read(exif={0xA405: 24}, size=(1200, 900))
-    assert found.focal_px == pytest.approx(24 / math.hypot(36, 24) * 1500)
+    assert found.focal_length.px == pytest.approx(24 / math.hypot(36, 24) * 1500)
 
 
 def test_portrait_photo_has_the_focal_length_of_its_long_side(read):
-    assert read(exif={0xA405: 24}, size=(1000, 1500)).focal_px == pytest.approx(1000.0)
+    found = read(exif={0xA405: 24}, size=(1000, 1500))
+    assert found.focal_length.px == pytest.approx(1000.0)
+
+
+# 8.8 mm on 13.2 mm, of 5472 pixels: 24 mm as a full frame has it.
+PHANTOM = {0x110: "FC6310"}
+LENS = {0x920A: 8.8}
+PLANE = {0xA20E: 5472 / 1.32, 0xA210: 3}
+
+
+@pytest.mark.parametrize(
+    ("main", "exif", "width_px", "sigma"),
+    [
+        # The table knows how many pixels the whole sensor has.
+        (PHANTOM, LENS, 5472, 0.03),
+        (PHANTOM, LENS, 4864, 0.1),
+        (PHANTOM, LENS, 2736, 0.1),
+        # The size of a pixel and the width of the sensor, each from a tag of its own.
+        ({}, {**LENS, **PLANE, 0xA405: 24}, 5472, 0.03),
+        ({}, {**LENS, **PLANE, 0xA405: 24}, 4864, 0.1),
+        ({}, {**LENS, **PLANE, 0xA405: 24}, 2736, 0.1),
+        # A crop after which the camera's own size was kept.
+        ({}, {**LENS, **PLANE, 0xA405: 24, 0xA002: 5472}, 4864, 0.1),
+        ({}, {**LENS, **PLANE}, 5472, 0.1),
+        ({}, {0xA405: 24}, 5472, 0.1),
+    ],
+)
+def test_focal_length_of_a_photo_that_shows_the_whole_sensor_is_trusted(
+    read, main, exif, width_px, sigma
+):
+    found = read(main=main, exif=exif, size=(width_px, width_px * 2 // 3)).focal_length
+    assert found.sigma == sigma
 
 
 ZERO = IFDRational(1, 0)
