@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from app import core, turns
+from app import core, queues, turns
 from app.config import Config
 from app.services import (
     deliveries,
@@ -32,6 +32,7 @@ def _chore(work: Callable[[], None]) -> Callable[[], None]:
         with app.app_context(), turns.alone(f"chore-{work.__name__}") as is_ours:
             if is_ours:
                 work()
+                queues.tell_done(work.__name__)
 
     return done
 

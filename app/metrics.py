@@ -20,6 +20,7 @@ def text() -> bytes:
     registry.register(_Queues())
     registry.register(_Runs())
     registry.register(_Workers())
+    registry.register(_Chores())
     return generate_latest(registry)
 
 
@@ -74,3 +75,15 @@ class _Workers(Collector):
         for name, workers in serving.items():
             count.add_metric([name], workers)
         yield from (used, limit, count)
+
+
+class _Chores(Collector):
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        done = GaugeMetricFamily(
+            "cairn_chore_done_timestamp_seconds",
+            "When a chore that the clock rings for was done last, since 1970",
+            labels=["chore"],
+        )
+        for chore, at in queues.chores_done().items():
+            done.add_metric([chore], at.timestamp())
+        yield done

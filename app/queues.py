@@ -30,6 +30,7 @@ _HOUR_S, _DAY_S = 3600, 24 * 3600
 # RQ's workers tell every half minute that they are at a job.
 _SILENT = timedelta(seconds=90)
 _MEMORY = "cairn:memory:"
+_CHORES = "cairn:chores"
 # What RQ notes of a worker that got SIGTERM while it was at a job.
 _ENDING = "shutdown_requested_date"
 _log = logging.getLogger(__name__)
@@ -123,6 +124,17 @@ def tell_memory(worker: str, held_bytes: int) -> None:
 def memory_of(worker: str) -> int:
     """What memory a worker holds, as it last told; 0 where that is long ago."""
     return int(redis().get(f"{_MEMORY}{worker}") or 0)
+
+
+def tell_done(chore: str) -> None:
+    """Note that a chore was done just now."""
+    redis().hset(_CHORES, chore, datetime.now(UTC).timestamp())
+
+
+def chores_done() -> dict[str, datetime]:
+    """When each chore was done last; nothing where the clock has not rung yet."""
+    known = redis().hgetall(_CHORES).items()
+    return {name.decode(): datetime.fromtimestamp(float(at), UTC) for name, at in known}
 
 
 def _depth(queue: Queue) -> Depth:

@@ -26,5 +26,9 @@ _WORDS = {
 def index() -> ResponseReturnValue:
     """Show the workers and the queues."""
     return render_template(
-        "runs/workers.html", workers=runs.workers(), depths=queues.depths(), words=_WORDS
+        "runs/workers.html",
+        workers=runs.workers(),
+        depths=queues.depths(),
+        chores_at=max(queues.chores_done().values(), default=None),
+        words=_WORDS,
     )

@@ -5,7 +5,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from app import chores, clock, turns
+from app import chores, clock, queues, turns
 from app.extensions import db, redis
 from app.models import Survey
 from tests.app import live
@@ -55,4 +55,5 @@ def test_a_clock_and_a_worker_do_what_follows_a_survey(app, services, people, tm
             assert time.monotonic() < until, (tmp_path / "worker").read_text()[-2000:]
             db.session.rollback()
             time.sleep(0.2)
+    assert "follow_surveys" in queues.chores_done()
     assert ringing.process.returncode == 0

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def busy(app, people):
     )
     db.session.commit()
     queues.tell_memory("pod-1:7", 4 << 30)
+    queues.tell_done("take_flights")
     queues.enqueue(queues.SURVEY, "app.jobs.process", "1", job_id="waits")
     hour_ago = (now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     redis().hset("rq:job:waits", "enqueued_at", hour_ago)
@@ -73,6 +75,8 @@ def test_queues_runs_and_workers_are_told(busy):
     assert found["cairn_stage_seconds_sum", "dense"] == pytest.approx(90.0)
     assert found["cairn_worker_memory_bytes", "pod-1:7"] == 4 << 30
     assert found["cairn_worker_memory_limit_bytes", "pod-1:7"] == 16 << 30
+    age_s = time.time() - found["cairn_chore_done_timestamp_seconds", "take_flights"]
+    assert 0 <= age_s < 60
     assert (found["cairn_workers", "shard"], found["cairn_workers", "short"]) == (1, 0)
 
 
