@@ -23,6 +23,8 @@ from scripts.containers import FOLDER, ROOT, START_S, compose, podman, run, told
 
 _PORT = 8088
 _SURVEY_S = 3600.0
+# Of the stack: one for surveys, one for what is short.
+_WORKERS = 2
 _HELM = ROOT / "build" / "chart-tools" / "helm4"
 # Everything that a surveyor has made in a browser before the first flight.
 _PREPARE = """
@@ -67,8 +69,8 @@ def check(flight: Path) -> None:
         wait(f"http://localhost:{_PORT}/readyz")
         told("compose: the whole stack is ready behind the proxy")
         _open_an_organisation(folder)
-        _wait_for_workers(folder, 1)
-        told("compose: a worker registered itself")
+        _wait_for_workers(folder, _WORKERS)
+        told(f"compose: {_WORKERS} workers registered themselves")
         _survive(folder, flight)
         _check_pods(folder, words)
     finally:
@@ -215,7 +217,7 @@ def _check_pods(folder: Path, words: dict[str, str]) -> None:
             time.sleep(2)
         told("chart: the pod of the web answers", answer)
         pools = sum("-worker-" in name for name in running)
-        _wait_for_workers(folder, 1 + pools)
+        _wait_for_workers(folder, _WORKERS + pools)
         told(f"chart: {pools} pods of workers registered themselves")
     finally:
         podman("play", "kube", "--down", str(pods), may_fail=True)
