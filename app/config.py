@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -51,6 +52,8 @@ class Config:
     max_survey_photos : int
     spread_photos : int
         Photos from which on a survey is computed by several workers.
+    cores : int
+        How many a worker may use; those of the machine unless told: a container sees all of them.
     proxies : int
         How many proxies of ours stand in front; only they are believed about the client's address.
     may_call_private : bool
@@ -73,6 +76,7 @@ class Config:
     max_surface_mb: int = 20_000
     max_survey_photos: int = 5000
     spread_photos: int = 150
+    cores: int = len(os.sched_getaffinity(0))
     proxies: int = 0
     may_call_private: bool = False
     has_direct_downloads: bool = False
@@ -123,6 +127,7 @@ class Config:
             max_surface_mb=_whole(environment, "MAX_SURFACE_MB", cls.max_surface_mb),
             max_survey_photos=_whole(environment, "MAX_SURVEY_PHOTOS", cls.max_survey_photos),
             spread_photos=_whole(environment, "SPREAD_PHOTOS", cls.spread_photos),
+            cores=_whole(environment, "CORES", cls.cores),
             may_call_private=environment.get("WEBHOOKS_TO_PRIVATE", "") == "yes",
             has_direct_downloads=environment.get("DIRECT_DOWNLOADS", "") == "yes",
             proxies=_whole(environment, "PROXIES", cls.proxies, least=0),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flask import Flask
+from flask import Flask, current_app
 from rq import Retry
 
 from app import core, logs, memory, queues
@@ -177,7 +177,7 @@ def _spreader(app: Flask, storage: Storage, survey_id: UUID) -> spreading.Spread
 
 def _cores(survey_id: UUID) -> int:
     """As many cores of this worker as the survey fits on with its memory."""
-    cores = len(os.sched_getaffinity(0))
+    cores = current_app.extensions["cairn_config"].cores
     return memory.cores_for(*photos.largest(survey_id), cores, memory.limit_bytes())
 
 

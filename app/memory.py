@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
+# Where a container finds its limit; the second where nodes have the first version of cgroups.
+_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # Of flights of 6 to 30 photos of 1.5 and 9 megapixels at `standard` on one to four cores, whose
 # peaks were 0.6 to 0.8 of this; `bench` compares again. Orthomosaic and model each keep a gigabyte
@@ -19,11 +23,9 @@ _BYTES_A_PHOTO = 3.0e6
 def limit_bytes() -> int:
     """The container's limit, or the machine's memory."""
     machine = _PAGE_BYTES * os.sysconf("SC_PHYS_PAGES")
-    try:
-        text = _CGROUP.read_text().strip()
-    except OSError:
-        return machine
-    return min(machine, int(text)) if text.isdigit() else machine
+    texts = [path.read_text().strip() for path in _LIMITS if path.is_file()]
+    # Without a limit it is the word "max", or a number beyond any machine.
+    return min([machine, *(int(text) for text in texts if text.isdigit())])
 
 
 def held_bytes(pid: int | None = None) -> int:

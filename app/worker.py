@@ -62,7 +62,7 @@ def _keep(app: Flask, name: str, names: list[str], ended: threading.Event) -> No
         "name": name,
         "host": socket.gethostname(),
         "architecture": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": app.extensions["cairn_config"].cores,
         "memory_bytes": memory.limit_bytes(),
         "queues": names,
         "versions": {"python": platform.python_version()} | {t: version(t) for t in _TOOLS},

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,7 +107,8 @@ def make(survey_id: UUID, options: dict[str, Any], workspace: Path, progress: Pr
     db.session.remove()
     known = {field.name: options.get(field.name) for field in fields(Stated)}
     picture = folder / pictures[0] if pictures else None
-    facts = build(folder / name, picture, workspace, Stated(**known), progress)
+    cores = current_app.extensions["cairn_config"].cores
+    facts = build(folder / name, picture, workspace, Stated(**known), progress, cores)
     if site_epsg and facts["epsg"] != site_epsg:
         raise InvalidInput(
             f"{name} is in EPSG:{facts['epsg']}, the site in EPSG:{site_epsg}.",
@@ -117,7 +117,12 @@ def make(survey_id: UUID, options: dict[str, Any], workspace: Path, progress: Pr
 
 
 def build(
-    path: Path, picture: Path | None, folder: Path, stated: Stated, progress: Progress
+    path: Path,
+    picture: Path | None,
+    folder: Path,
+    stated: Stated,
+    progress: Progress,
+    cores: int,
 ) -> dict[str, Any]:
     """Make the survey folder of a surface; returns what ``survey.json`` says.
 
@@ -129,6 +134,7 @@ def build(
         The orthomosaic that was uploaded with it.
     folder : Path
         The survey folder.
+    cores : int
 
     Raises
     ------
@@ -139,7 +145,7 @@ def build(
     from reconstruction.surface_model import build as build_model
     from reconstruction.surface_model import frame_of
 
-    run = Run(progress, len(os.sched_getaffinity(0)))
+    run = Run(progress, cores)
     is_cloud = path.suffix.lower() in CLOUDS
     with _refused(path, path.name):
         make = _from_cloud if is_cloud else _from_raster

@@ -15,10 +15,11 @@ GOOD = {
 
 
 def test_a_good_environment_is_read():
-    config = Config.from_environment(GOOD | {"MAX_PHOTO_MB": "50"})
+    config = Config.from_environment(GOOD | {"MAX_PHOTO_MB": "50", "CORES": "3"})
     assert config.database_url == "postgresql+psycopg2://cairn@/cairn"
     assert config.public_url == "https://cairn.example.org"
     assert (config.is_https, config.max_photo_mb, config.max_survey_photos) == (True, 50, 5000)
+    assert config.cores == 3
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -38,6 +39,7 @@ def test_what_is_missing_is_named(name):
         ("SECRET_KEY", "a" * 64),
         ("MAX_PHOTO_MB", "0"),
         ("MAX_PHOTO_MB", "many"),
+        ("CORES", "500m"),
     ],
 )
 def test_what_cannot_be_is_named(name, value):

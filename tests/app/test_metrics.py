@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import subprocess
 import time
@@ -189,6 +190,20 @@ def test_memory_counts_children():
         child.stdin.close()
     assert memory.held_bytes(child.pid) == 0
     assert 0 < mine < memory.limit_bytes()
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("1000000", 1_000_000), ("max", None), (None, None)]
+)
+def test_a_container_holds_what_either_version_of_cgroups_allows(
+    tmp_path, monkeypatch, limit, expected
+):
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    path = tmp_path / "limit"
+    if limit is not None:
+        path.write_text(f"{limit}\n")
+    monkeypatch.setattr(memory, "_LIMITS", (tmp_path / "missing", path))
+    assert memory.limit_bytes() == (expected or machine)
 
 
 def test_a_survey_gets_the_cores_that_its_memory_allows_and_the_queue_that_holds_it():

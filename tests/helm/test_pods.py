@@ -124,6 +124,13 @@ def test_a_job_in_work_counts_as_work():
     assert scaled["scaleTargetRef"]["name"] == "cairn-worker-large"
 
 
+def test_a_worker_uses_the_cores_that_it_requests_and_no_more():
+    for pool in ("short", "survey", "large"):
+        (worker,) = pods(render(example("whole")))[f"cairn-worker-{pool}"]["containers"]
+        (cores,) = [variable for variable in worker["env"] if variable["name"] == "CORES"]
+        assert cores["valueFrom"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
+
+
 def test_without_keda_the_number_of_workers_is_fixed():
     objects = render(example("site"))
     assert not [item for item in objects if item["apiVersion"].startswith("keda")]
