@@ -19,7 +19,7 @@ from reconstruction.control_check import Fit, settle, with_agreeing_marks, witho
 from reconstruction.errors import InputError
 from reconstruction.frame import LocalFrame, utm_epsg
 from reconstruction.network import ControlObservations, FocalPrior, MeasuredPositions
-from reconstruction.network_accuracy import loosely_known, network_accuracy
+from reconstruction.network_accuracy import contradicting_lenses, loosely_known, network_accuracy
 from reconstruction.observations import (
     control_observations,
     focal_priors,
@@ -132,7 +132,9 @@ def georeference(
     control, fit, contradictions = settle(control, partial(_fit, given, photos, frame), precise)
     adjusted, turned, block = fit
     run.progress(0.9, "Checking the accuracy")
-    accuracy = network_accuracy(adjusted, block, photos, control, level.sigma_deg)
+    accuracy = network_accuracy(
+        adjusted, block, photos, control, level.sigma_deg, given.focal_priors
+    )
     return Georeferenced(
         block,
         _vertical_datum(model, photos, control),
@@ -147,6 +149,7 @@ def georeference(
             *height_notes,
             *wild_positions(placed, given.positions, adjusted),
             *_turned_note(turned),
+            *contradicting_lenses(accuracy),
             *loosely_known(accuracy, precise or len(control.control_points) >= 3),
         ),
     )

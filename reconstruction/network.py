@@ -59,10 +59,13 @@ class FocalPrior:
     ----------
     focal_px : float
     relative_sigma : float
+    stated : bool
+        By the photos' metadata; else it is what a free model found.
     """
 
     focal_px: float
     relative_sigma: float
+    stated: bool = True
 
 
 @dataclass(frozen=True)

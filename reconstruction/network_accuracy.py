@@ -12,6 +12,7 @@ from reconstruction.adjustment import Adjusted
 from reconstruction.block import Block
 from reconstruction.control import Control, SurveyedPoint
 from reconstruction.intersection import locate
+from reconstruction.network import FocalPrior
 from reconstruction.photo import Photo
 
 Array = NDArray[np.float64]
@@ -23,6 +24,7 @@ _LEAST_POINTS = 8
 _U95 = 1.96  # half of a 95 % interval, in sigmas
 # Volumes that scale leaves less certain than this share are told of.
 _LOOSE = 0.02
+_CONTRADICTION = 2.0  # sigmas between the focal length that is stated and the one that fits
 
 
 def network_accuracy(
@@ -31,6 +33,7 @@ def network_accuracy(
     photos: Mapping[str, Photo],
     control: Control,
     level_sigma_deg: float,
+    focal_priors: Mapping[str, FocalPrior],
 ) -> dict[str, Any]:
     """The adjustment's part of ``accuracy.json``.
 
@@ -42,6 +45,8 @@ def network_accuracy(
         All photos, registered or not.
     control : Control
     level_sigma_deg : float
+    focal_priors : mapping of str to FocalPrior
+        By camera name, as they entered the adjustment.
 
     Returns
     -------
@@ -56,7 +61,7 @@ def network_accuracy(
         "images": _images(adjusted, block, photos),
         "reprojection_error_px": adjusted.reprojection_error_px,
         "pixel_sigma": adjusted.pixel_sigma,
-        "cameras": {name: _camera(adjusted, name) for name in adjusted.cameras},
+        "cameras": {name: _camera(adjusted, name, focal_priors[name]) for name in adjusted.cameras},
         "position_offset_m": adjusted.position_offset.tolist(),
         "position_drift_m": adjusted.position_drift.tolist(),
         "position_rmse_m": _rmse(adjusted.position_residuals),
@@ -107,6 +112,28 @@ def loosely_known(accuracy: Mapping[str, Any], has_scale: bool) -> tuple[str, ..
     )
 
 
+def contradicting_lenses(accuracy: Mapping[str, Any]) -> tuple[str, ...]:
+    """Notes on focal lengths that the photos state and the block contradicts.
+
+    What is stated took part in the adjustment, so the two are apart by less than they differ.
+    """
+    notes = []
+    for name, lens in accuracy["cameras"].items():
+        if "focal_stated_px" not in lens:
+            continue
+        apart_px = abs(lens["focal_px"] - lens["focal_stated_px"])
+        variance = lens["focal_stated_px_sigma"] ** 2 - lens["focal_px_sigma"] ** 2
+        if apart_px > _CONTRADICTION * np.sqrt(max(variance, 0.0)):
+            notes.append(
+                f"{name}: the photos state a focal length of {lens['focal_stated_px']:.0f}"
+                f" ± {_U95 * lens['focal_stated_px_sigma']:.0f} px, and {lens['focal_px']:.0f}"
+                f" ± {_U95 * lens['focal_px_sigma']:.0f} px came out of what they show. Give the"
+                " camera's own files, neither cropped nor scaled; control points (--gcp) or tilted"
+                " photos tell which is right."
+            )
+    return tuple(notes)
+
+
 def _images(adjusted: Adjusted, block: Block, photos: Mapping[str, Photo]) -> list[dict[str, Any]]:
     ties = block.tie_points
     residuals = dict(
@@ -130,11 +157,15 @@ def _images(adjusted: Adjusted, block: Block, photos: Mapping[str, Photo]) -> li
     return [registered.get(name, {"name": name, **missing}) for name in sorted(photos)]
 
 
-def _camera(adjusted: Adjusted, name: str) -> dict[str, float]:
+def _camera(adjusted: Adjusted, name: str, prior: FocalPrior) -> dict[str, float]:
     camera = adjusted.cameras[name]
     sigmas = adjusted.camera_sigma(name)
     values = {key: float(getattr(camera, key)) for key in sigmas}
-    return {**values, **{f"{key}_sigma": value for key, value in sigmas.items()}}
+    values |= {f"{key}_sigma": value for key, value in sigmas.items()}
+    if prior.stated:
+        values["focal_stated_px"] = prior.focal_px
+        values["focal_stated_px_sigma"] = prior.focal_px * prior.relative_sigma
+    return values
 
 
 def _check_points(block: Block, control: Control, shots: Mapping[str, Any]) -> dict[str, Any]:

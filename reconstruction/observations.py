@@ -88,7 +88,8 @@ def position_observations(
 def focal_priors(placed: SparseModel, photos: Mapping[str, Photo]) -> dict[str, FocalPrior]:
     """What EXIF says of each focal length, or failing that what the free model found."""
     priors = {
-        name: FocalPrior(camera.focal_px, _FOUND_SIGMA) for name, camera in placed.cameras.items()
+        name: FocalPrior(camera.focal_px, _FOUND_SIGMA, stated=False)
+        for name, camera in placed.cameras.items()
     }
     for shot in placed.shots:
         photo = photos[shot.name]

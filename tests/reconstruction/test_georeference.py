@@ -132,6 +132,21 @@ def test_control_alone_is_enough(truth):
     assert np.abs(errors(result, model)[:, 2]).max() < 60.0 * 4.0 * lens_sigma
 
 
+def test_stated_focal_length_that_the_photos_contradict_is_named_and_yields(truth):
+    model, _ = truth
+    control = Control(surveyed(model, ControlPoint, TARGETS), (), 32633, "unknown")
+    stated = tuple(
+        replace(photo, focal_px=1.08 * LENS.focal_px, focal_sigma=0.03)
+        for photo in photos_of(model, "rtk")
+    )
+    result = run(free(model), stated, control)
+    lens = result.accuracy["cameras"]["drone"]
+    assert lens["focal_stated_px"] == 1.08 * LENS.focal_px
+    assert abs(lens["focal_px"] - LENS.focal_px) < 3.0 * lens["focal_px_sigma"]
+    (note,) = result.notes
+    assert f"state a focal length of {1.08 * LENS.focal_px:.0f}" in note
+
+
 def test_check_points_never_enter_the_adjustment(truth):
     model, _ = truth
     points = surveyed(model, ControlPoint, TARGETS)
