@@ -62,9 +62,9 @@ def number(value: float | None, digits: int = 0) -> str:
     return text.replace("-", "\u2212")
 
 
-def plus_minus(u95: float | None, digits: int = 0) -> str:
-    """Half the width of a 95 % interval, with its sign."""
-    return "" if u95 is None else f"± {number(u95, digits)}"
+def plus_minus(u95: float) -> str:
+    """Half the width of a 95 % interval, with its sign and the digits that are worth showing."""
+    return f"± {number(u95, Amount(0.0, u95).digits)}"
 
 
 def amount(value: Amount | None, factor: float = 1.0) -> str:

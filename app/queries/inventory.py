@@ -30,6 +30,8 @@ class Line:
         None where density or price are not known.
     change_m3 : Amount or None
         Since `since`; None for a pile that was not measured before.
+    ground_u95_m3 : float
+        What uneven ground may hide under the pile, which no ± holds; see `volumetrics.volume`.
     """
 
     pile_id: UUID
@@ -41,6 +43,7 @@ class Line:
     value: Amount | None
     change_m3: Amount | None
     since: date | None
+    ground_u95_m3: float
     height_max_m: float
     area_m2: float
     coverage: float
@@ -84,6 +87,7 @@ class Inventory:
     lines: tuple[Line, ...] = ()
     materials: tuple[MaterialTotal, ...] = ()
     volume_m3: Amount = field(default_factory=lambda: Amount(0.0, 0.0))
+    ground_u95_m3: float = 0.0
     mass_t: Amount | None = None
     value: Amount | None = None
     missing: tuple[str, ...] = ()
@@ -114,6 +118,8 @@ def on(site: Site, day: date) -> Inventory:
         lines=lines,
         materials=totals,
         volume_m3=total(_part(row) for row in counted),
+        # What one pile hides says nothing of what another does.
+        ground_u95_m3=math.hypot(*(line.ground_u95_m3 for line in lines)),
         mass_t=_sum(item.mass_t for item in totals),
         value=_sum(item.value for item in totals),
         missing=missing,
@@ -154,6 +160,7 @@ def _rows(survey_ids: list[UUID]) -> list[Row]:
             Measurement.area_m2,
             Measurement.coverage,
             Measurement.base,
+            Measurement.details["ground_u95_m3"].as_float().label("ground_u95_m3"),
         )
         .join(Measurement, Measurement.toe_id == Toe.id)
         .join(Pile, Pile.id == Toe.pile_id)
@@ -183,6 +190,7 @@ def _line(
         value=money,
         change_m3=None if before is None else volume - _part(before).amount,
         since=None if before is None else earlier,
+        ground_u95_m3=row.ground_u95_m3 or 0.0,
         height_max_m=row.height_max_m,
         area_m2=row.area_m2,
         coverage=row.coverage,

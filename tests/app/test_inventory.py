@@ -83,6 +83,18 @@ def test_the_inventory_of_a_day_is_that_of_the_newest_survey_up_to_it(client_of,
     assert "Nothing to count yet" in before
 
 
+def test_what_the_ground_may_hide_is_told_beside_the_interval(client_of, measured):
+    client = client_of("viewer")
+    page = f"/sites/{measured.id}/inventory?on={SECOND}"
+    assert "ground ±" not in client.get(page).text
+    for measurement in db.session.scalars(sa.select(Measurement)):
+        measurement.details = measurement.details | {"ground_u95_m3": 51.3}
+    db.session.commit()
+    # Of the pile, of the total, and what it means, once.
+    assert client.get(page).text.count("ground ± 51") == 2
+    assert client.get(page).text.count("No photo shows it") == 1
+
+
 def test_every_file_has_the_same_numbers(client_of, measured, tmp_path):
     client = client_of("viewer")
     row = table(client, measured)[0]
@@ -147,9 +159,9 @@ def test_books_are_held_against_what_was_measured(client_of, measured):
     answer = upload(client, measured, german.encode("utf-8"))
     assert answer.headers["Location"].endswith("added=2&known=0")
     assert upload(client, measured, german.encode()).headers["Location"].endswith("added=0&known=2")
-    assert "fits within ±" in client.get(f"/sites/{measured.id}/book").text
+    assert "within ±" in client.get(f"/sites/{measured.id}/book").text
     upload(client, measured, b'date,material,kind,mass\n2026-11-18,"Gravel, 0/32",sale,300\n')
-    assert "differs" in client.get(f"/sites/{measured.id}/book").text
+    assert ">more<" in client.get(f"/sites/{measured.id}/book").text
 
 
 @pytest.mark.parametrize(

@@ -40,4 +40,4 @@ const watch = new ResizeObserver((entries) => {
     else target.removeAttribute("tabindex");
   }
 });
-for (const box of document.querySelectorAll(".table-wrap")) watch.observe(box);
+for (const box of document.querySelectorAll(".table-wrap, pre")) watch.observe(box);

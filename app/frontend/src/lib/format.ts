@@ -10,7 +10,9 @@ const locale = (): string | undefined => globalThis.document?.documentElement.da
 export function number(value: number, decimals = 0): string {
   // No "−0".
   const shown = Math.abs(value) < 0.5 * 10 ** -decimals ? 0 : value;
-  return shown.toLocaleString(locale(), { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const text = shown.toLocaleString(locale(), { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  // A hyphen is no minus.
+  return text.replace("-", "−");
 }
 
 /** Decimals that an uncertainty makes sense of: two of its digits, at most two decimals. */

@@ -1,14 +1,15 @@
 /** The map of a survey with its piles, and the survey before beside it. */
 
-import { Map as Plan, Marker, type StyleSpecification, ScaleControl, setWorkerUrl } from "maplibre-gl";
+import { Map as Plan, type StyleSpecification, ScaleControl, setWorkerUrl } from "maplibre-gl";
 import workerAddress from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
-import { type Api, type SavedToe, type Survey, type Toe, wordsOf } from "../lib/api";
+import { type Api, type SavedToe, type Survey, wordsOf } from "../lib/api";
 import { Divider } from "../lib/divider";
 import { h, iconLink } from "../lib/dom";
-import { day, volume } from "../lib/format";
+import { day } from "../lib/format";
 import { PileList } from "../viewer/pile_list";
 import { checkbox, menu, radios, toolbar } from "../viewer/toolbar";
 import { loadPiles, Waiting } from "../viewer/waiting";
+import { PileLabels } from "./pile_labels";
 import { boundsOf, lonLat } from "./place";
 import { baseStyle, type Picture, toeFeatures, withSurvey, withToes } from "./styles";
 
@@ -36,7 +37,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   let comparison: Comparison | null = null;
   const message = h("div", { class: "toast", role: "status", "aria-live": "polite", hidden: true });
   stage.append(message);
-  const markers: Marker[] = [];
+  const labels = new PileLabels(plan, survey, ({ id }) => focus(id));
 
   const list = new PileList(survey, waiting, {
     draw: () => go("draw"),
@@ -63,8 +64,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
       toes = found.toes.filter(({ is_confirmed }) => is_confirmed);
       list.show(found.survey, toes, items);
       plan.setStyle(style(), { diff: true });
-      markers.splice(0).forEach((marker) => marker.remove());
-      markers.push(...toes.map((toe) => pileMarker(survey, toe, () => focus(toe.id)).addTo(plan)));
+      labels.show(toes);
     } catch (error) {
       list.showFailure(wordsOf(error), () => void load());
     }
@@ -163,11 +163,4 @@ function makePlan(stage: HTMLElement, survey: Survey, style: StyleSpecification,
 function surveyBounds(survey: Survey): [[number, number], [number, number]] {
   const [west, south, east, north] = survey.bounds;
   return [lonLat(survey, west, south), lonLat(survey, east, north)];
-}
-
-function pileMarker(survey: Survey, toe: SavedToe, onClick: () => void): Marker {
-  const amount = toe.volume ? volume(toe.volume.net_m3, toe.volume.net_u95_m3, survey) : "not measured";
-  const element = h("button", { type: "button", class: "pile-label", onclick: onClick }, h("strong", {}, toe.name), h("span", {}, amount));
-  const [[west, south], [east, north]] = boundsOf(survey, toe.toe satisfies Toe);
-  return new Marker({ element, anchor: "bottom" }).setLngLat([(west + east) / 2, (south + north) / 2]);
 }

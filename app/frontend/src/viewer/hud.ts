@@ -48,15 +48,15 @@ export class Hud {
     this.timer = window.setTimeout(() => (this.message.hidden = true), 5000);
   }
 
-  /** Explain the colours, from the lowest to the highest value in metres; null removes it. */
-  explain(title: string, ramp: Ramp | null, range: [number, number] = [0, 1]): void {
+  /** Explain the colours, from the lowest to the highest value in metres, and what its ends mean; null removes it. */
+  explain(title: string, ramp: Ramp | null, range: [number, number] = [0, 1], ends: [string, string] = ["", ""]): void {
     this.legend.hidden = !ramp;
     if (!ramp) return;
     const colours = h("div", { class: "ramp" });
     colours.style.background = `linear-gradient(to right, ${ramp.join(", ")})`;
     const [low, high] = range;
     const decimals = high - low < 5 ? 2 : 1;
-    const ticks = [low, (low + high) / 2, high].map((value) => h("span", {}, metres(value, decimals)));
+    const ticks = [low, (low + high) / 2, high].map((value, i) => h("span", {}, `${metres(value, decimals)}${[ends[0], "", ends[1]][i]}`));
     this.legend.replaceChildren(h("figcaption", {}, title), colours, h("div", { class: "ticks" }, ...ticks));
   }
 

@@ -1,6 +1,7 @@
 /** Words that stand at places of the scene; where there is no room for all, the nearer ones win. */
 
 import { Vector2, Vector3 } from "three";
+import { boxAbove, Room } from "../lib/boxes";
 import { h } from "../lib/dom";
 import type { Local } from "../lib/frame";
 import type { Scene } from "./scene";
@@ -14,9 +15,6 @@ interface Item {
   size: [number, number] | null;
   isLeftOut: boolean;
 }
-
-/** Left, top, right, bottom in pixels. */
-export type Box = [number, number, number, number];
 
 export class Labels {
   readonly element = h("div", { class: "labels" });
@@ -61,25 +59,15 @@ export class Labels {
     const near = [...this.items.values()].sort(
       (a, b) => Number(b.isFirst) - Number(a.isFirst) || a.place.distanceTo(position) - b.place.distanceTo(position),
     );
-    const taken: Box[] = [];
+    const room = new Room();
     for (const item of near) {
       const pixel = item.isLeftOut ? null : this.scene.toScreen(item.place, new Vector2());
       item.element.hidden = !pixel;
       if (!pixel) continue;
       item.size ??= [item.element.offsetWidth, item.element.offsetHeight];
       const box = boxAbove(pixel.x, pixel.y, item.size);
-      const isFree = !taken.some((other) => overlaps(other, box));
-      if (isFree) taken.push(box);
-      item.element.style.visibility = isFree ? "" : "hidden";
+      item.element.style.visibility = room.take(box) ? "" : "hidden";
       item.element.style.transform = `translate(${box[0].toFixed(1)}px, ${box[1].toFixed(1)}px)`;
     }
   };
-}
-
-function boxAbove(x: number, y: number, [width, height]: [number, number]): Box {
-  return [x - width / 2, y - height, x + width / 2, y];
-}
-
-export function overlaps(a: Box, b: Box): boolean {
-  return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
 }

@@ -79,7 +79,7 @@ export class Looks {
     const limit = limitOf(grid.values);
     const [west, south] = corner(survey.bounds, grid.rows * grid.cell_size_m, grid.north_m, grid.west_m, frame);
     shading.byGrid(grid, west, south, limit);
-    hud.explain("Change since the survey before", CHANGE_RAMP, [-limit, limit]);
+    hud.explain("Change since the survey before", CHANGE_RAMP, [-limit, limit], [" lower", " higher"]);
     scene.invalidate();
   }
 

@@ -5,6 +5,9 @@ import { MapControls } from "three/addons/controls/MapControls.js";
 
 const FIELD_OF_VIEW_DEG = 45;
 const FLIGHT_MS = 450;
+/** How far away one can go, in radii of the survey, and how near, in metres. */
+const FURTHEST = 8;
+const NEAREST_M = 1;
 
 /** What a split picture shows left and right of its divider. */
 export interface Split {
@@ -35,10 +38,13 @@ export class Scene {
     this.controls = new MapControls(this.camera, canvas);
     this.controls.enableDamping = false;
     this.controls.zoomToCursor = true;
+    this.controls.minDistance = NEAREST_M;
     this.controls.maxPolarAngle = (86 * Math.PI) / 180;
     this.controls.mouseButtons = { LEFT: MOUSE.PAN, MIDDLE: MOUSE.DOLLY, RIGHT: MOUSE.ROTATE };
     this.controls.touches = { ONE: TOUCH.PAN, TWO: TOUCH.DOLLY_ROTATE };
     this.controls.addEventListener("change", this.invalidate);
+    // Whoever takes hold of the view while it flies has it.
+    this.controls.addEventListener("start", () => (this.flight = null));
     this.resizer = new ResizeObserver(this.resize);
     this.resizer.observe(canvas.parentElement!);
     this.paintBackground();
@@ -69,6 +75,7 @@ export class Scene {
   /** Say how large the survey is, and look at all of it. */
   frameAll(extent: Box3): void {
     this.extent.copy(extent);
+    this.controls.maxDistance = FURTHEST * extent.getBoundingSphere(new Sphere()).radius;
     this.home(false);
   }
 
