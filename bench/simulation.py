@@ -1,9 +1,9 @@
 """A Monday morning, simulated: many sites upload within an hour, a few dozen workers compute.
 
-Times of stages are CPU-seconds that were measured; a worker does what does not split on as many
-cores as the stage has use for, and shards on all of them. The queueing policy is the application's:
-shards of surveys that were begun come before surveys that wait, the oldest first, and the worker of
-a survey computes the shards that nobody else takes.
+Times of stages are CPU-seconds that were measured; a worker does what does not split on the few
+cores that such stages had use for, and shards on all of its own. The queueing policy is the
+application's: shards of surveys that were begun come before surveys that wait, the oldest first,
+and the worker of a survey computes the shards that nobody else takes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ class Fleet:
     ----------
     workers, cores : int
         Workers, and the cores of each.
-    use : float
-        Share of a worker's cores that a stage keeps busy that does not spread, as measured.
+    busy : float
+        Cores that a stage keeps busy that does not spread, as measured on two: on more it may be
+        faster.
     """
 
     workers: int = 50
     cores: int = 16
-    use: float = 0.5
+    busy: float = 1.5
 
 
 @dataclass
@@ -75,7 +76,7 @@ class _Cluster:
             return
         name, cpu_s = survey.stages.popleft()
         if name not in SPREAD:
-            self.later(cpu_s / (self.fleet.cores * self.fleet.use), "stage", survey)
+            self.later(cpu_s / self.fleet.busy, "stage", survey)
             return
         survey.open_batches = survey.batches
         seconds = cpu_s / survey.batches / self.fleet.cores
