@@ -92,11 +92,13 @@ def _queue_surveys(count: int, photos: list[Path], options: dict[str, Any]) -> l
 def _throughput(
     app: Flask, environment: dict[str, str], photos: list[Path], count: int, quality: str
 ) -> None:
-    _, passed_s, _ = _process(app, environment, photos, _SURVEYS, count, quality)
+    done, passed_s, _ = _process(app, environment, photos, _SURVEYS, count, quality)
+    cpu_s = sum(timing["cpu_seconds"] for run in done for timing in run.survey.facts["stages"])
     _row(
         f"{_SURVEYS} surveys of {len(photos)} photos, `{quality}`, {count} workers",
         "",
-        f"{_SURVEYS / passed_s * 3600:.0f} surveys an hour ({passed_s:.0f} s)",
+        f"{_SURVEYS / passed_s * 3600:.0f} surveys an hour ({passed_s:.0f} s, "
+        f"{cpu_s / _SURVEYS:.0f} CPU-seconds each)",
     )
 
 
@@ -110,7 +112,8 @@ def _overhead(
     _row(
         f"{len(photos)} photos, `{quality}`: time from the button to the products in no stage",
         "5 %",
-        f"{100 * lost:.1f} % of {passed_s:.0f} s",
+        f"{100 * lost:.1f} % of {passed_s:.0f} s "
+        f"({sum(timing['cpu_seconds'] for timing in facts):.0f} CPU-seconds)",
     )
     cores = len(os.sched_getaffinity(0))
     expected = memory.needed_bytes(len(photos), _pixels(photos[0]), cores)
