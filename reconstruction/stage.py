@@ -7,6 +7,7 @@ cannot work says why.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import json
@@ -246,6 +247,7 @@ def perform(
         raise
     except Exception as error:
         raise unforeseen(stage.name, error, work) from error
+    _give_back_memory()
     seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu
     facts = {
         "stage": stage.name,
@@ -257,6 +259,16 @@ def perform(
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return Finished(stage.load(folder), fingerprint, False, seconds, cpu_seconds)
+
+
+def _give_back_memory() -> None:
+    """Return what a stage freed to the system: glibc keeps it, scattered over its threads' arenas.
+
+    Else each stage would come on top of those before it.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def _cpu_seconds() -> float:

@@ -1,7 +1,10 @@
 """Errors that no stage foresaw: told with the stage's name and a remedy."""
 
+import ctypes
 import errno
+import os
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -42,6 +45,29 @@ def test_a_library_that_names_a_full_disk_otherwise_is_understood(tmp_path, monk
         perform(failing(RuntimeError("SQLite error 13")), None, None, tmp_path, Run())
     assert "SQLite error 13" in caught.value.reason
     assert "The disk is full" in caught.value.hint
+
+
+def held_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs glibc")
+def test_what_a_stage_freed_is_the_system_s_again(tmp_path):
+    left_behind = []
+
+    def shard(number):
+        pictures = []
+        for _ in range(1500):
+            pictures.append(np.ones(100_000, np.uint8))
+            # Something small that stays keeps the heap from shrinking by itself.
+            left_behind.append(np.ones(600, np.uint8))
+
+    def run(inputs, options, folder, run):
+        run.map(shard, range(2), "shard")
+
+    before = held_mb()
+    perform(Stage("dense", 1, 1.0, run, lambda folder: None), None, None, tmp_path, Run(jobs=2))
+    assert held_mb() - before < 60
 
 
 def test_memory_that_is_not_there_is_told(tmp_path):
