@@ -24,6 +24,8 @@ from volumetrics.volume import Volume, measure_footprint
 _OVERLAP_SHARE = 0.01
 # A plane that leaves out more of the toe deserves a look.
 _FEW_USED = 0.8
+# Share of the volume that the ground may hide before somebody should do something about it.
+_MUCH_GROUND = 0.1
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,17 @@ def _beside_excluded(
 
 def _doubts(volume: Volume, nets: Mapping[str, float]) -> tuple[str, ...]:
     """What a reader of the interval must know beside it."""
-    doubts, method_spread_m3 = [], spread_m3(nets)
-    if max(method_spread_m3, volume.ground_u95_m3) > volume.net_u95_m3:
-        compared = f"the base methods differ by {method_spread_m3:.1f} m³, and " if nets else ""
+    doubts, method_spread_m3, ground_u95_m3 = [], spread_m3(nets), volume.ground_u95_m3
+    # That the ground may hide more than the ± is so of most piles, and stands beside each volume.
+    if method_spread_m3 > max(volume.net_u95_m3, ground_u95_m3):
         doubts.append(
-            f"the ground below matters more than the ±: {compared}what the pile hides may hold "
-            f"±{volume.ground_u95_m3:.1f} m³ against the base {volume.base!r}, for which "
-            f"±{volume.net_u95_m3:.1f} m³ holds"
+            f"the base decides: the base methods differ by {method_spread_m3:.1f} m³, more than "
+            f"ground as uneven as that around explains (±{ground_u95_m3:.1f} m³); look at the base"
+        )
+    elif ground_u95_m3 > max(volume.net_u95_m3, _MUCH_GROUND * abs(volume.net_m3)):
+        doubts.append(
+            f"the ground is uneven: below the pile it may hold ±{ground_u95_m3:.1f} m³ of the "
+            f"{volume.net_m3:.1f} m³; a survey of the empty place is the better base"
         )
     used_share = volume.base_facts.get("used_share", 1.0)
     if used_share < _FEW_USED:

@@ -154,11 +154,15 @@ def _kinds(text: str) -> list[str]:
 
 
 def _print_table(site: Site) -> None:
-    print(f"{'pile':24} {'net m³':>12} {'± 95 %':>10} {'fill m³':>12} {'cut m³':>10} {'seen':>7}")
+    print(
+        f"{'pile':24} {'net m³':>12} {'± 95 %':>10} {'ground ±':>10} {'fill m³':>12} "
+        f"{'cut m³':>10} {'seen':>7}"
+    )
     for volume in site.volumes:
         print(
             f"{volume.pile:24.24} {volume.net_m3:12.2f} {volume.net_u95_m3:10.2f} "
-            f"{volume.fill_m3:12.2f} {volume.cut_m3:10.2f} {volume.coverage:7.1%}"
+            f"{volume.ground_u95_m3:10.2f} {volume.fill_m3:12.2f} {volume.cut_m3:10.2f} "
+            f"{volume.coverage:7.1%}"
         )
     if len(site.volumes) > 1:
         value, budget = site.totals()["net"]
