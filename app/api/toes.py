@@ -105,7 +105,10 @@ class TonnesShape(Shape):
 
 
 class VolumeShape(Shape):
-    """A measured volume; `…_u95_…` is the half-width of the 95 % interval."""
+    """A measured volume; `…_u95_…` is the half-width of the 95 % interval.
+
+    `ground_u95_m3` is what uneven ground may hide under the pile; no other interval holds it.
+    """
 
     area_m2: float
     area_u95_m2: float
@@ -115,6 +118,7 @@ class VolumeShape(Shape):
     cut_u95_m3: float
     net_m3: float
     net_u95_m3: float
+    ground_u95_m3: float
     height_max_m: float
     height_max_u95_m: float
     coverage: float

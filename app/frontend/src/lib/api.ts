@@ -90,6 +90,8 @@ export interface Volume {
   cut_u95_m3: number;
   net_m3: number;
   net_u95_m3: number;
+  /** What uneven ground may hide under the pile; no other interval holds it. */
+  ground_u95_m3: number;
   height_max_m: number;
   height_max_u95_m: number;
   coverage: number;

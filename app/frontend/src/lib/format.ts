@@ -38,6 +38,13 @@ export function volume(net_m3: number, u95_m3: number, units: Units): string {
   return amount(net_m3 / factor, u95_m3 / factor, name);
 }
 
+/** `51 m³` in the units of the site: half the width of an interval by itself. */
+export function volumeHalf(u95_m3: number, units: Units): string {
+  const { factor, name } = volumeUnit(units);
+  const u95 = u95_m3 / factor;
+  return `${number(u95, decimalsFor(u95))} ${name}`;
+}
+
 /** Cubic metres in a unit, and its sign. */
 export function volumeUnit(units: Units): { factor: number; name: string } {
   return units.volume_unit === "yd3" ? { factor: CUBIC_YARD_M3, name: "yd³" } : { factor: 1, name: "m³" };

@@ -2,7 +2,7 @@
 
 import type { Base, BaseMethod, Material, Survey, Volume } from "../lib/api";
 import { h, icon, iconButton } from "../lib/dom";
-import { amount, massUnit, number, volume as volumeText, volumeUnit } from "../lib/format";
+import { amount, massUnit, number, volume as volumeText, volumeHalf, volumeUnit } from "../lib/format";
 import type { Draft } from "./draft";
 
 export interface DraftFormEvents {
@@ -180,6 +180,7 @@ export class DraftForm {
       ["Area", amount(volume.area_m2, volume.area_u95_m2, "m²")],
       ["Above base", volumeText(volume.fill_m3, volume.fill_u95_m3, this.survey)],
       ["Below base", volumeText(volume.cut_m3, volume.cut_u95_m3, this.survey)],
+      ["Ground may hold", `± ${volumeHalf(volume.ground_u95_m3, this.survey)}`],
       ["Surface seen", `${number(100 * volume.coverage, 1)} %`],
     ];
     const mass = massOf(volume, this.survey);
