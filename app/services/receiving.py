@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import text, update
@@ -17,6 +20,7 @@ from app.storage import Partial
 _BLOCK_BYTES = 1 << 20
 # The row is told after this many bytes, so a killed server loses no more than these.
 _SAFE_EVERY_BYTES = 32 << 20
+_MOST_DIGESTS = 1000
 
 
 class WrongChecksumError(AppError):
@@ -51,11 +55,43 @@ class Arriving:
     length : int
     safe : int
         How many bytes are on disk, and said so in its row.
+    sha256 : hashlib object or None
+        Of the bytes so far, where it is known.
     """
 
     upload_id: UUID
     length: int
     safe: int
+    sha256: Any
+
+
+class Digests:
+    """SHA-256 of what came of uploads, from one request to the next in this process.
+
+    Where it is not known – another process took the part before – the complete file is read again.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[UUID, tuple[int, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, upload_id: UUID, count: int) -> Any:
+        """The digest of the first ``count`` bytes, for one request to go on with, or None."""
+        with self._lock:
+            known, digest = self._known.pop(upload_id, (0, None))
+        if count == 0:
+            return hashlib.sha256()
+        return digest if known == count else None
+
+    def keep(self, upload_id: UUID, count: int, digest: Any) -> None:
+        """Keep the digest of the first ``count`` bytes, in the place of the oldest one."""
+        with self._lock:
+            self._known[upload_id] = (count, digest)
+            if len(self._known) > _MOST_DIGESTS:
+                self._known.popitem(last=False)
+
+
+DIGESTS = Digests()
 
 
 def receive(
@@ -68,27 +104,53 @@ def receive(
     BusyError, WrongChecksumError
     """
     digest = None if checksum is None else hashlib.new(checksum.algorithm)
-    received = arriving.safe
-    try:
-        while received < arriving.length:
-            block = stream.read(min(_BLOCK_BYTES, arriving.length - received))
-            if not block:
-                break
-            partial.write(block)
-            received += len(block)
-            if digest is not None:
-                digest.update(block)
-            elif received - arriving.safe >= _SAFE_EVERY_BYTES:
-                _make_safe(arriving, partial, received)
-    finally:
-        # A part with a checksum counts as a whole or not at all.
-        if digest is None:
-            _make_safe(arriving, partial, received)
+    kept = _Kept(partial, [known for known in (arriving.sha256, digest) if known], arriving.safe)
+    asked, last = arriving.safe, _nothing()
+    # One block is written and hashed while the next one comes.
+    with ThreadPoolExecutor(1) as beside:
+        try:
+            while asked < arriving.length:
+                block = stream.read(min(_BLOCK_BYTES, arriving.length - asked))
+                last.result()
+                if not block:
+                    break
+                asked += len(block)
+                last = beside.submit(kept.add, block)
+                if digest is None and asked - arriving.safe >= _SAFE_EVERY_BYTES:
+                    last.result()
+                    _make_safe(arriving, partial, asked)
+            last.result()
+        finally:
+            wait([last])
+            # A part with a checksum counts as a whole or not at all.
+            if digest is None:
+                _make_safe(arriving, partial, kept.count)
     if checksum is not None and digest is not None:
         if digest.digest() != checksum.digest:
             raise WrongChecksumError("What arrived differs from what was sent.", "Send it again.")
-        _make_safe(arriving, partial, received)
-    return received
+        _make_safe(arriving, partial, kept.count)
+    return kept.count
+
+
+@dataclass
+class _Kept:
+    """The bytes of an upload that were written and hashed, ``count`` of them."""
+
+    partial: Partial
+    digests: list[Any]
+    count: int
+
+    def add(self, block: bytes) -> None:
+        self.partial.write(block)
+        self.count += len(block)
+        for digest in self.digests:
+            digest.update(block)
+
+
+def _nothing() -> Future[None]:
+    done: Future[None] = Future()
+    done.set_result(None)
+    return done
 
 
 def _make_safe(arriving: Arriving, partial: Partial, received: int) -> None:

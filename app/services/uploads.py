@@ -26,7 +26,7 @@ from app.errors import Conflict, InvalidInput, NotFound, TooLarge
 from app.extensions import db
 from app.models import Photo, Survey, SurveyState, Upload
 from app.services import finished_surfaces, ground_pictures
-from app.services.receiving import Arriving, Checksum, Readable, receive
+from app.services.receiving import DIGESTS, Arriving, Checksum, Readable, receive
 from app.storage import Storage
 
 _EXPIRES = timedelta(days=7)
@@ -136,18 +136,27 @@ def append(upload: Upload, offset: int, stream: Readable, checksum: Checksum | N
     InvalidInput
         When the complete file is none that can be used; the upload is over then.
     """
-    if offset != upload.offset:
-        raise WrongOffsetError(
-            f"The upload is at byte {upload.offset}, not {offset}.", "Ask where it is and go on."
-        )
     upload_id, length = upload.id, upload.length
-    # A slow line holds a thread of the server; it must not hold a connection to the database, too.
-    db.session.commit()
-    with storage().go_on(upload_id, offset) as partial:
-        received = receive(Arriving(upload_id, length, offset), partial, stream, checksum)
+
+    def safe() -> int:
+        # Only now, when nobody else writes: another request may have gone on meanwhile.
+        db.session.rollback()
+        if offset != (now := get(upload_id).offset):
+            raise WrongOffsetError(
+                f"The upload is at byte {now}, not {offset}.", "Ask where it is and go on."
+            )
+        # A slow line holds a thread of the server; it must not hold a connection to the database.
+        db.session.commit()
+        return offset
+
+    with storage().go_on(upload_id, safe) as partial:
+        arriving = Arriving(upload_id, length, offset, DIGESTS.take(upload_id, offset))
+        received = receive(arriving, partial, stream, checksum)
         if received == length:
             partial.complete()
-            _finish(get(upload_id))
+            _finish(get(upload_id), arriving.sha256)
+        elif arriving.sha256:
+            DIGESTS.keep(upload_id, received, arriving.sha256)
     return received
 
 
@@ -166,12 +175,12 @@ def remove_expired() -> int:
     return len(over)
 
 
-def _finish(upload: Upload) -> None:
+def _finish(upload: Upload, sha256: Any) -> None:
     """Check the complete file and take it into the survey; it is a photo, or it is gone."""
     survey = db.session.get_one(Survey, upload.survey_id)
     try:
         with storage().arrived(upload.id) as path:
-            digest = _sha256(path)
+            digest = sha256.digest() if sha256 else _sha256(path)
             if upload.sha256 and digest.hex() != upload.sha256:
                 raise InvalidInput(f"{upload.name} arrived damaged.", "Upload it again.")
             kind = kind_of(upload.name, survey.kind)

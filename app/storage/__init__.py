@@ -6,7 +6,7 @@ come from identifiers and from names that `app.services.uploads` cleaned, never 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -45,8 +45,11 @@ class Storage(Protocol):
     def begin(self, upload_id: UUID) -> None:
         """Make room for an upload."""
 
-    def go_on(self, upload_id: UUID, offset: int) -> AbstractContextManager[Partial]:
-        """Go on with an upload after ``offset`` bytes; what came after them is dropped."""
+    def go_on(self, upload_id: UUID, safe: Callable[[], int]) -> AbstractContextManager[Partial]:
+        """Go on with an upload after the bytes that are safe; what came after them is dropped.
+
+        In a folder for one request alone, and ``safe`` is asked when it is alone.
+        """
 
     def arrived(self, upload_id: UUID) -> AbstractContextManager[Path]:
         """The complete file of an upload, on disk."""

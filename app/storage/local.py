@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -79,7 +79,7 @@ class FolderStorage:
         self._upload(upload_id).touch()
 
     @contextmanager
-    def go_on(self, upload_id: UUID, offset: int) -> Iterator[_Partial]:
+    def go_on(self, upload_id: UUID, safe: Callable[[], int]) -> Iterator[_Partial]:
         """Open the file of an upload for one request alone."""
         try:
             file = self._upload(upload_id).open("r+b")
@@ -92,6 +92,7 @@ class FolderStorage:
                 raise BusyError(
                     "Another request is sending this file.", "Wait for it to end."
                 ) from error
+            offset = safe()
             file.truncate(offset)
             file.seek(offset)
             yield _Partial(file)

@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,9 +82,9 @@ class S3Storage:
         S3Partial.begin(self._client, self.bucket, self._upload(upload_id))
 
     @contextmanager
-    def go_on(self, upload_id: UUID, offset: int) -> Iterator[S3Partial]:
+    def go_on(self, upload_id: UUID, safe: Callable[[], int]) -> Iterator[S3Partial]:
         """Go on with a multipart upload."""
-        yield S3Partial(self._client, self.bucket, self._upload(upload_id), offset)
+        yield S3Partial(self._client, self.bucket, self._upload(upload_id), safe())
 
     @contextmanager
     def arrived(self, upload_id: UUID) -> Iterator[Path]:

@@ -1,10 +1,12 @@
-"""Uploads when something breaks: the line anywhere, the disk, and two people with one card."""
+"""Uploads when something breaks: the line, the server, the disk, and two people with one card."""
 
 import hashlib
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import BytesIO
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -13,6 +15,7 @@ import sqlalchemy as sa
 from app.auth.tokens import new_token
 from app.extensions import db
 from app.models import ApiToken, Upload
+from app.services import uploads
 from app.storage import FolderStorage
 from tests.app import live
 from tests.app.test_faults import small_disk  # noqa: F401  (a fixture)
@@ -33,12 +36,19 @@ def token(people):
 
 
 @pytest.fixture
-def server(app, services, tmp_path):
-    """The server as a process of its own; its address."""
+def process(app, services, tmp_path):
+    """The server as a process of its own."""
     port = live.free_port()
     environment = live.environment(*services, app.extensions["cairn_storage"].root, port)
-    with live.running(live.web(environment, port, tmp_path / "log")):
-        yield f"http://127.0.0.1:{port}"
+    with live.running(live.web(environment, port, tmp_path / "log")) as running:
+        running.address = f"http://127.0.0.1:{port}"
+        yield running
+
+
+@pytest.fixture
+def server(process):
+    """Its address."""
+    return process.address
 
 
 class Client:
@@ -82,6 +92,13 @@ class Client:
         return requests.patch(url, content[offset:], headers=said, timeout=60).status_code
 
 
+def bytes_of(app, address):
+    """The file that an upload's bytes lie in."""
+    root, key = app.extensions["cairn_storage"].root, address.rsplit("/", 1)[-1]
+    (lying,) = (path for path in root.rglob(f"*{key}*") if path.is_file())
+    return lying
+
+
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
 def test_what_arrived_before_the_line_broke_is_not_sent_again(server, token, survey, share):  # noqa: F811
     client, content = Client(server, token), jpeg(4, 3000)
@@ -99,8 +116,7 @@ def test_a_slow_line_holds_no_connection_to_the_database(app, server, token, sur
     client, content = Client(server, token), jpeg(4, 3000)
     address = client.begin(survey.id, "DJI_0001.JPG", content)
     db.session.commit()
-    root, key = app.extensions["cairn_storage"].root, address.rsplit("/", 1)[-1]
-    (lying,) = (path for path in root.rglob(f"*{key}*") if path.is_file())
+    lying = bytes_of(app, address)
     waiting = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND state LIKE 'idle in transaction%'"
@@ -109,6 +125,47 @@ def test_a_slow_line_holds_no_connection_to_the_database(app, server, token, sur
         wait_for(lambda: lying.stat().st_size, 30)
         assert db.session.scalar(waiting) == 0
     wait_for(lambda: client.offset(address) == len(content) // 2, 30)
+
+
+def test_an_upload_goes_on_after_the_server_was_killed_within_a_part(app, process, token, survey):  # noqa: F811
+    client, content = Client(process.address, token), jpeg(4, 3000)
+    address = client.begin(survey.id, "DJI_0001.JPG", content)
+    lying = bytes_of(app, address)
+    # Other bytes, which nobody was told are safe: they must leave no trace.
+    with client.stalled(address, bytes(len(content)), len(content) - 9):
+        wait_for(lambda: lying.stat().st_size > len(content) // 2, 30)
+        process.kill()
+    process.start()
+    assert client.offset(address) == 0
+    assert client.send(address, content, 0) == 204
+    (photo,) = photos()
+    path = app.extensions["cairn_storage"].photos(survey.id) / photo.name
+    assert path.read_bytes() == content
+    assert photo.sha256 == hashlib.sha256(content).digest()
+
+
+def test_of_two_requests_that_send_a_file_one_is_told(app, server, token, survey):  # noqa: F811
+    client, content = Client(server, token), jpeg(4, 3000)
+    address = client.begin(survey.id, "DJI_0001.JPG", content)
+    lying, half = bytes_of(app, address), len(content) // 2
+    with client.stalled(address, content, half):
+        wait_for(lambda: lying.stat().st_size, 30)
+        assert client.send(address, bytes(len(content)), 0) == 423
+    wait_for(lambda: client.offset(address) == half, 30)
+    assert client.send(address, content, half) == 204
+    assert photos()[0].sha256 == hashlib.sha256(content).digest()
+
+
+def test_a_request_that_waited_while_another_went_on_writes_nothing(app, client_of, survey):  # noqa: F811
+    client, content = client_of("surveyor"), jpeg(4, 3000)
+    address = begin(client, survey, "DJI_0001.JPG", content).headers["Location"]
+    lying = bytes_of(app, address)
+    upload = db.session.scalars(sa.select(Upload)).one()
+    seen_before = SimpleNamespace(id=upload.id, length=upload.length, offset=0)
+    assert patch(client, address, content[:5000], 0).status_code == 204
+    with pytest.raises(uploads.WrongOffsetError, match="at byte 5000"):
+        uploads.append(seen_before, 0, BytesIO(bytes(len(content))), None)
+    assert lying.read_bytes() == content[:5000]
 
 
 def test_two_tabs_that_send_the_same_photos_make_each_once(server, token, survey):  # noqa: F811
