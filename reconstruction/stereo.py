@@ -50,14 +50,25 @@ class Contrast:
         """Normalise a picture (NaN where there is none)."""
         valid = ~np.isnan(picture)
         window = (_CONTRAST_WINDOW_PX, _CONTRAST_WINDOW_PX)
-        filled = np.where(valid, picture, np.float32(0.0))
+        values = np.where(valid, picture, np.float32(0.0))
         share = cv2.boxFilter(valid.astype(np.float32), -1, window)
-        share = np.maximum(share, np.float32(1e-3))
-        mean = cv2.boxFilter(filled, -1, window) / share
-        square = cv2.boxFilter(filled * filled, -1, window) / share
-        spread = np.sqrt(np.maximum(square - mean * mean, 0.0)) + np.float32(_NOISE_FLOOR)
-        values = np.where(valid, (filled - mean) / spread, np.float32(0.0))
+        np.maximum(share, np.float32(1e-3), out=share)
+        mean = cv2.boxFilter(values, -1, window)
+        mean /= share
+        spread = cv2.boxFilter(values * values, -1, window)
+        spread /= share
+        spread -= mean * mean
+        np.sqrt(np.maximum(spread, np.float32(0.0), out=spread), out=spread)
+        spread += np.float32(_NOISE_FLOOR)
+        # In place: pictures of 20 megapixels are 80 MB each.
+        values -= mean
+        values /= spread
+        values[~valid] = 0.0
         return cls(values, valid)
+
+    def rows(self, first: int, last: int) -> Contrast:
+        """The rows from ``first`` to before ``last``."""
+        return Contrast(self.values[first:last], self.valid[first:last])
 
     def as_bytes(self) -> NDArray[np.uint8]:
         """8 bits a pixel for the matcher."""
@@ -135,10 +146,9 @@ def _in_bands(
         bounds = _range_of(coarse[first_row // _COARSE : -(-last_row // _COARSE)], count)
         if bounds is None:
             continue
-        wide = np.s_[first_row:last_row]
         band = _semi_global(
-            Contrast(left.values[wide], left.valid[wide]),
-            Contrast(right.values[wide], right.valid[wide]),
+            left.rows(first_row, last_row),
+            right.rows(first_row, last_row),
             *bounds,
             _SPECKLE_PX,
             thorough=thorough,

@@ -18,6 +18,8 @@ References
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numba
 import numpy as np
@@ -30,6 +32,9 @@ _SMOOTH_SIGMA_PX = 1.8
 # Pixels that a Gaussian window averages over.
 _EQUIVALENT_PX = 4.0 * np.pi * _WINDOW_SIGMA_PX**2
 _ITERATIONS = 3
+# Rows worked on at once, and how far around them results reach: two windows an iteration.
+_BAND_ROWS = 1000
+_BAND_MARGIN = 48
 # Farther than this from the smoothed surface it is an edge, and edges are not smoothed.
 _EDGE_PX = 0.8
 _MAX_STEP_PX = np.float32(0.5)
@@ -57,6 +62,20 @@ def refine(left: Contrast, right: Contrast, disparity: Picture) -> tuple[Picture
     disparity, sigma_px : ndarray of float32, shape (rows, cols)
         NaN where the texture is too weak or the pictures do not agree.
     """
+    refined, sigma = np.empty_like(disparity), np.empty_like(disparity)
+    edges = np.linspace(0, len(disparity), -(-len(disparity) // _BAND_ROWS) + 1).astype(int)
+    for top, bottom in itertools.pairwise(edges):
+        first, last = max(top - _BAND_MARGIN, 0), min(bottom + _BAND_MARGIN, len(disparity))
+        band = _refine(left.rows(first, last), right.rows(first, last), disparity[first:last])
+        inner = np.s_[top - first : bottom - first]
+        refined[top:bottom], sigma[top:bottom] = band[0][inner], band[1][inner]
+    refined = _without_streaks(refined)
+    sigma[np.isnan(refined)] = np.nan
+    return refined, sigma
+
+
+def _refine(left: Contrast, right: Contrast, disparity: Picture) -> tuple[Picture, Picture]:
+    """`refine`, with streaks, for rows that take their surroundings along."""
     known = ~np.isnan(disparity)
     weight = known.astype(np.float32)
     start = np.where(known, disparity, np.float32(0.0))
@@ -87,8 +106,6 @@ def refine(left: Contrast, right: Contrast, disparity: Picture) -> tuple[Picture
     misfit = _blur(residuals, _WINDOW_SIGMA_PX)
     texture = _blur(left.values * left.values * weight, _WINDOW_SIGMA_PX)
     sigma = _judge(current, start, squares, normal, misfit, texture)
-    current = _without_streaks(current)
-    sigma[np.isnan(current)] = np.nan
     return current, sigma
 
 
