@@ -54,8 +54,9 @@ class SurveyRef(Shape):
 class LineShape(Shape):
     """A pile; `change_m3` since the survey of the day `since`, null for a new pile.
 
-    Mass and value are null where density or price are not stated. `coverage` is the share of the
-    pile that was seen, from 0 to 1; `confidence` is good, fair or low.
+    Mass and value are null where density or price are not stated. `ground_u95_m3` is what uneven
+    ground may hide under the pile, which no ± holds. `coverage` is the share of the pile that was
+    seen, from 0 to 1; `confidence` is good, fair or low.
     """
 
     pile_id: UUID
@@ -67,8 +68,9 @@ class LineShape(Shape):
     value: AmountShape | None
     change_m3: AmountShape | None
     since: date | None
-    height_max_m: float
-    area_m2: float
+    ground_u95_m3: float
+    height_m: AmountShape
+    area_m2: AmountShape
     coverage: float
     base: str
     confidence: str

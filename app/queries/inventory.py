@@ -18,6 +18,8 @@ from app.queries import materials
 
 # Relative half-widths up to which a volume is good, and fair.
 _GOOD, _FAIR = 0.02, 0.05
+# Half-widths that no sum needs stand in the details of a measurement.
+_U95 = ("height_max_u95_m", "area_u95_m2", "ground_u95_m3")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Line:
     change_m3: Amount | None
     since: date | None
     ground_u95_m3: float
-    height_max_m: float
-    area_m2: float
+    height_m: Amount
+    area_m2: Amount
     coverage: float
     base: str
 
@@ -160,7 +162,7 @@ def _rows(survey_ids: list[UUID]) -> list[Row]:
             Measurement.area_m2,
             Measurement.coverage,
             Measurement.base,
-            Measurement.details["ground_u95_m3"].as_float().label("ground_u95_m3"),
+            *(Measurement.details[name].as_float().label(name) for name in _U95),
         )
         .join(Measurement, Measurement.toe_id == Toe.id)
         .join(Pile, Pile.id == Toe.pile_id)
@@ -191,8 +193,8 @@ def _line(
         change_m3=None if before is None else volume - _part(before).amount,
         since=None if before is None else earlier,
         ground_u95_m3=row.ground_u95_m3 or 0.0,
-        height_max_m=row.height_max_m,
-        area_m2=row.area_m2,
+        height_m=Amount(row.height_max_m, row.height_max_u95_m or 0.0),
+        area_m2=Amount(row.area_m2, row.area_u95_m2 or 0.0),
         coverage=row.coverage,
         base=row.base,
     )

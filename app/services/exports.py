@@ -39,14 +39,16 @@ def table(site: Site, found: Inventory) -> Table:
     header = (
         "pile", "material", "survey", f"volume [{volume}]", f"volume ± 95 % [{volume}]",
         f"mass [{mass}]", f"mass ± 95 % [{mass}]", f"value [{money}]", f"value ± 95 % [{money}]",
-        f"change [{volume}]", f"change ± 95 % [{volume}]", "change since", "area [m²]",
-        "greatest height [m]", "seen [%]", "base", "confidence",
+        f"change [{volume}]", f"change ± 95 % [{volume}]", "change since",
+        f"ground below ± 95 % [{volume}]", "area [m²]", "area ± 95 % [m²]", "greatest height [m]",
+        "greatest height ± 95 % [m]", "seen [%]", "base", "confidence",
     )  # fmt: skip
     rows = tuple(_row(line, found, units) for line in found.lines)
     total = (
         "total", "", found.survey.flown_on if found.survey else None,
         *_pair(found.volume_m3, units.per_m3), *_pair(found.mass_t, units.per_t),
-        *_pair(found.value, 1.0), *(None,) * 8,
+        *_pair(found.value, 1.0), None, None, None, round(found.ground_u95_m3 * units.per_m3, 2),
+        *(None,) * 7,
     )  # fmt: skip
     return Table(header, rows, total)
 
@@ -123,8 +125,11 @@ def to_geojson(site: Site, found: Inventory) -> bytes:
                 "material": line.material.name if line.material else None,
                 "net_m3": line.volume_m3.value,
                 "net_u95_m3": line.volume_m3.u95,
-                "area_m2": line.area_m2,
-                "height_max_m": line.height_max_m,
+                "ground_u95_m3": line.ground_u95_m3,
+                "area_m2": line.area_m2.value,
+                "area_u95_m2": line.area_m2.u95,
+                "height_max_m": line.height_m.value,
+                "height_max_u95_m": line.height_m.u95,
                 "base": line.base,
             },
         }
@@ -190,8 +195,9 @@ def _row(line: Line, found: Inventory, units: Units) -> tuple[Any, ...]:
         *_pair(line.value, 1.0),
         *_pair(line.change_m3, units.per_m3),
         line.since,
-        round(line.area_m2, 1),
-        round(line.height_max_m, 2),
+        round(line.ground_u95_m3 * units.per_m3, 2),
+        *_pair(line.area_m2, 1.0),
+        *_pair(line.height_m, 1.0),
         round(100.0 * line.coverage, 1),
         line.base,
         line.confidence,

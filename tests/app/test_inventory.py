@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from app.extensions import db
 from app.models import BookEntry, Material, MaterialValue, Measurement, Period, Toe
+from app.services import exports
 from tests.app.surveys import CONE_M3, HEIGHT_M, circle, ready_survey
 
 FIRST, SECOND = date(2026, 11, 13), date(2026, 11, 20)
@@ -107,6 +108,14 @@ def test_every_file_has_the_same_numbers(client_of, measured, tmp_path):
     assert cells["volume [m³]"] == volume
     feature = json.loads(get(client, measured, "geojson"))["features"][0]
     assert feature["properties"]["net_m3"] == pytest.approx(volume, abs=0.01)
+    measurement = {item.area.value: item for item in db.session.scalars(sa.select(Measurement))}
+    drawn = measurement[feature["properties"]["area_m2"]]
+    for name, amount in (("area [m²]", drawn.area), ("greatest height [m]", drawn.height)):
+        pair = (row[name], row[name.replace(" [", " ± 95 % [")])
+        assert [float(cell) for cell in pair] == pytest.approx([amount.value, amount.u95], abs=0.01)
+        assert cells[name] == float(row[name])
+    assert feature["properties"]["height_max_u95_m"] == drawn.height.u95 > 0.0
+    assert float(row["ground below ± 95 % [m³]"]) >= 0.0
     root = ElementTree.fromstring(get(client, measured, "kml"))
     assert f"{volume:.1f}" in "".join(root.itertext())
     import ezdxf
@@ -206,8 +215,27 @@ def test_a_closed_period_keeps_what_it_rests_on(client_of, measured):
     assert "No longer as it was sealed: volumes, masses or values, toes" in page
     amended = client.post(f"/sites/{measured.id}/periods", data=form)
     assert "Amendment: the toe missed the foot" in client.get(amended.headers["Location"]).text
+    assert ">amended<" in client.get(f"/sites/{measured.id}/periods").text
     # What was sealed first is still there, unchanged.
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Period)) == 2
+
+
+def test_a_seal_holds_when_a_later_version_shows_more(client_of, measured, monkeypatch):
+    client = client_of("manager")
+    form = {"name": "November", "ends_on": SECOND.isoformat()}
+    closed = client.post(f"/sites/{measured.id}/periods", data=form)
+    rows = exports.table
+
+    def wider(site, found):
+        known = rows(site, found)
+        lines = tuple((*line, "new") for line in known.rows)
+        return exports.Table((*known.header, "more"), lines, (*known.total, None))
+
+    monkeypatch.setattr(exports, "table", wider)
+    page = client.get(closed.headers["Location"]).text
+    assert "all as they were sealed" in page
+    # Each number stands beside its ±.
+    assert "olume ± 95 %" not in page
 
 
 def test_a_seal_that_was_tampered_with_is_noticed(client_of, measured):
