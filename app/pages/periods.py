@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.amount import Amount
 from app.api.periods import Closing
 from app.auth import policy
 from app.auth.actor import require_actor
@@ -82,11 +84,33 @@ def _page(site_id: UUID, error: AppError | None = None) -> str:
     )
 
 
+def _sealed_table(document: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """Headers and cells of what was sealed, each number beside its ±, which has the next column."""
+    columns = document["columns"]
+    names, rows = [], [[] for _ in document["lines"]]
+    for place, name in enumerate(columns):
+        if _is_half_width(name, columns[place - 1]):
+            for row, line in zip(rows, document["lines"], strict=True):
+                row[-1] = None if line[place] is None else Amount(row[-1], line[place])
+        else:
+            names.append(name)
+            for row, line in zip(rows, document["lines"], strict=True):
+                row.append(line[place])
+    return names, rows
+
+
+def _is_half_width(name: str, before: str) -> bool:
+    return name == before.replace(" [", " ± 95 % [")
+
+
 def _one(period_id: UUID, error: AppError | None = None) -> str:
     period = period_service.get(period_id)
+    columns, lines = _sealed_table(period.document)
     return render_template(
         "inventory/period.html",
         period=period,
+        columns=columns,
+        lines=lines,
         differences=period_service.differences(period),
         is_amended=periods.is_amended(period_id),
         error=error,

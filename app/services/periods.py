@@ -159,6 +159,9 @@ def differences(period: Period) -> list[str]:
         found.append("the stored inventory")
     site = db.session.get_one(Site, period.site_id)
     now = sealed_document(site, inventory.on(site, period.ends_on))
+    # A later version may show more columns; those that were sealed are compared.
+    rows = [dict(zip(now["columns"], line, strict=True)) for line in now["lines"]]
+    now["lines"] = [[row.get(name) for name in period.document["columns"]] for row in rows]
     names = {"lines": "volumes, masses or values", "polygons": "toes", "photos": "photos"}
     names |= {"options": "options", "software": "software", "survey": "the survey"}
     found += [text for key, text in names.items() if now[key] != period.document.get(key)]
