@@ -49,14 +49,10 @@ class Contrast:
     def of(cls, picture: Picture) -> Contrast:
         """Normalise a picture (NaN where there is none)."""
         valid = ~np.isnan(picture)
-        window = (_CONTRAST_WINDOW_PX, _CONTRAST_WINDOW_PX)
         values = np.where(valid, picture, np.float32(0.0))
-        share = cv2.boxFilter(valid.astype(np.float32), -1, window)
-        np.maximum(share, np.float32(1e-3), out=share)
-        mean = cv2.boxFilter(values, -1, window)
-        mean /= share
-        spread = cv2.boxFilter(values * values, -1, window)
-        spread /= share
+        share = np.maximum(_mean(valid.astype(np.float32)), np.float32(1e-3))
+        mean = _mean(values) / share
+        spread = _mean(values * values) / share
         spread -= mean * mean
         np.sqrt(np.maximum(spread, np.float32(0.0), out=spread), out=spread)
         spread += np.float32(_NOISE_FLOOR)
@@ -83,6 +79,12 @@ class Contrast:
         )
         share = cv2.resize(self.valid[crop].astype(np.float32), size, interpolation=cv2.INTER_AREA)
         return Contrast(values, share > 0.99)
+
+
+def _mean(picture: Picture) -> Picture:
+    """Of the window around each pixel."""
+    window = (_CONTRAST_WINDOW_PX, _CONTRAST_WINDOW_PX)
+    return np.asarray(cv2.boxFilter(picture, -1, window), dtype=np.float32)
 
 
 def match(
