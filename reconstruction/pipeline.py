@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 import rasterio
 
 from reconstruction import survey_facts
+from reconstruction.alone import alone
 from reconstruction.control import read_control
 from reconstruction.dense import DENSE, DenseInputs
 from reconstruction.dsm import DSM, DsmOptions
-from reconstruction.errors import OptionError
+from reconstruction.errors import Cancelled, OptionError
 from reconstruction.features import FEATURES, FeatureInputs
 from reconstruction.georeference import GEOREFERENCE, GeoreferenceInputs
 from reconstruction.images import IMAGES, PhotoFolder, PhotoSet, listing
@@ -54,6 +55,7 @@ RECIPE: tuple[Stage[Any, Any, Any], ...] = (
 _TOTAL_WEIGHT = sum(stage.weight for stage in RECIPE)
 WORK_FOLDER = "work"
 LOG_FILE = "log.jsonl"
+LOCK_FILE = ".lock"
 # GDAL would keep blocks of rasters in a twentieth of the machine's memory.
 _RASTER_CACHE_BYTES = 256 << 20
 
@@ -124,6 +126,13 @@ class _Kitchen:
         self.log(stage.name, "resumed" if finished.resumed else "finished", **seconds)
         return finished
 
+    def wait(self) -> None:
+        """Say that another run is at work in this survey folder; raises `Cancelled`."""
+        message = "Waiting for another run in this survey folder to end"
+        if self.cancelled.is_set():
+            raise Cancelled(message)
+        self.report(RECIPE[0].name, 0.0, message)
+
     def skip(self, stage: Stage[Any, Any, Any], why: str) -> None:
         """Pass over a stage that nothing needs."""
         self.report(stage.name, self._share_before(stage) + stage.weight / _TOTAL_WEIGHT, why)
@@ -188,7 +197,10 @@ def reconstruct(
     stop = cancelled or threading.Event()
     kitchen = _Kitchen(request.survey, jobs, report, tell, stop, spreader)
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE_BYTES):
+        with (
+            alone(request.survey / LOCK_FILE, kitchen.wait),
+            rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE_BYTES),
+        ):
             return _follow(request, kitchen)
     except OSError as error:
         kitchen.log_end(error)

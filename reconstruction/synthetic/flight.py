@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyproj
 
+from reconstruction.alone import alone
 from reconstruction.camera import Camera, Shot
 from reconstruction.stage import Run
 from reconstruction.synthetic.exif import Fix, PhotoFacts, write_photo
@@ -90,9 +91,18 @@ def render_flight(folder: Path, options: FlightOptions, run: Run) -> Flight:
     -------
     Flight
     """
-    if _is_rendered(folder, options):
-        run.progress(1.0, "The flight is rendered already")
-        return load_flight(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with alone(lock, lambda: run.progress(0.0, "Waiting for another rendering of this flight")):
+        if _is_rendered(folder, options):
+            run.progress(1.0, "The flight is rendered already")
+        else:
+            _render_anew(folder, options, run)
+    return load_flight(folder)
+
+
+def _render_anew(folder: Path, options: FlightOptions, run: Run) -> None:
+    """Put the flight in the place of what is there, all at once."""
     partial_folder = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial_folder, ignore_errors=True)
     (partial_folder / "truth" / "block").mkdir(parents=True)
@@ -101,7 +111,6 @@ def render_flight(folder: Path, options: FlightOptions, run: Run) -> Flight:
     (partial_folder / "scene.json").write_text(json.dumps(_facts(options), indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     partial_folder.rename(folder)
-    return load_flight(folder)
 
 
 def _facts(options: FlightOptions) -> dict[str, object]:

@@ -154,28 +154,36 @@ def test_second_run_repeats_nothing(flight, survey):
     assert after == before
 
 
-def test_killed_run_resumes_where_it_died(flight, tmp_path):
-    """kill -9 in the middle; the next run keeps what was finished and ends like any other."""
+def test_second_run_waits_and_goes_on_where_the_first_is_killed(flight, tmp_path):
+    """Two at one survey, then kill -9: the other keeps what was finished and ends like any."""
     survey = tmp_path / "survey"
     command = [
         sys.executable, "-m", "reconstruction", str(flight / "images"), str(survey),
         "--quality", "preview", "--jobs", "2",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 300.0
-    while not (survey / "work" / "dense.partial").exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    _wait_for(survey / "work" / "features.partial", first)
+    with (tmp_path / "second.txt").open("w") as said:
+        second = subprocess.Popen(command, stderr=said, start_new_session=True)
+    _wait_for(survey / "work" / "dense.partial", first)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
     assert not (survey / "survey.json").exists()
     assert not (survey / "work" / "dense").exists()
     kept = (survey / "work" / "sfm").stat().st_mtime_ns
-    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    assert second.wait(300.0) == 0
+    assert "Waiting for another run" in (tmp_path / "second.txt").read_text()
     assert (survey / "work" / "sfm").stat().st_mtime_ns == kept
     assert not (survey / "work" / "dense.partial").exists()
     assert {item["path"] for item in facts(survey, "survey.json")["products"]} >= set(PRODUCTS)
+
+
+def _wait_for(path: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 300.0
+    while not path.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_wish_to_stop_is_heard_and_a_changed_option_reruns_what_depends_on_it(flight, survey):
