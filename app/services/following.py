@@ -89,18 +89,24 @@ def _measured(survey: Survey, site: Site) -> News:
     lines = [
         *[_line(toe) for toe in found],
         *[f"{name}: nothing is left of it, or it could not be carried over" for name in gone],
-        *([f"{len(new)} further piles are proposed"] if new else []),
+        *([f"{_piles(len(new))} proposed that nobody has drawn"] if new else []),
         *(["", said] if (said := aligning.statement(survey.alignment)) else []),
     ]
     text = "\n".join(lines) if lines else "No piles were found."
+    waiting = len(new) + sum(not toe.is_confirmed for toe in found)
+    subject = f"{_piles(waiting)} of {survey.flown_on} to review"
     return News(
         f"measured-{survey.id}-{run}",
         "survey.measured",
         facts,
-        f"{site.name}: {len(found)} piles of {survey.flown_on} to review",
+        f"{site.name}: {subject if waiting else f'the survey of {survey.flown_on} is measured'}",
         f"{survey.name} is processed. Nothing counts before you have seen it:\n"
         f"{notices.link(f'/surveys/{survey.id}/view')}\n\n{text}\n",
     )
+
+
+def _piles(count: int) -> str:
+    return "1 pile" if count == 1 else f"{count} piles"
 
 
 def _line(toe: Toe) -> str:

@@ -91,6 +91,9 @@ def test_a_survey_is_aligned_carried_over_measured_and_told_once(
     to = sorted(address for addresses, _ in server.mails for address in addresses)
     assert to == 2 * ["manager@example.org"] + 2 * ["surveyor@example.org"]
     (mail,) = {text(message) for _, message in server.mails if str(SECOND) in message["Subject"]}
+    subjects = {str(message["Subject"]) for _, message in server.mails}
+    assert f"Pit 1: the survey of {FIRST} is measured" in subjects
+    assert f"Pit 1: 1 pile of {SECOND} to review" in subjects
     net_m3, u95_m3 = (round(toe["volume"][name]) for name in ("net_m3", "net_u95_m3"))
     assert f"Gravel: {net_m3} m³ ± {u95_m3} m³ (unchanged)" in mail
     assert re.search(r"Over unchanged ground it lies [+-]0\.00\d m ± 0\.\d{3} m in height", mail)
