@@ -57,6 +57,9 @@ class BaseSurface:
         1 sigma of the base as a whole that does not come from the DSM's noise.
     is_anchored : bool
         Whether the base comes from the same surface as the pile, so that a vertical bias cancels.
+    is_aligned : bool
+        Whether it comes from another surface that was laid onto the pile's own, so that it cancels,
+        too.
     noise : DsmNoise
         The base's own noise, for a base from another survey.
     facts : dict
@@ -68,8 +71,14 @@ class BaseSurface:
     toe_weights: Callable[[Array], Array]
     offset_sigma_m: float = 0.0
     is_anchored: bool = True
+    is_aligned: bool = False
     noise: DsmNoise = PERFECT
     facts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def keeps_bias(self) -> bool:
+        """Whether a vertical bias of the pile's surface is one of the heights above the base."""
+        return not (self.is_anchored or self.is_aligned)
 
 
 class BaseMethod(Protocol):

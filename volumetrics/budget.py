@@ -72,7 +72,7 @@ def budgets(
     for name, pair in _FACTORS.items():
         k = np.array(pair)
         offset = float(k @ per_metre) * base.offset_sigma_m
-        bias = 0.0 if base.is_anchored else float(k @ per_metre) * accuracy.vertical_sigma_m
+        bias = float(k @ per_metre) * accuracy.vertical_sigma_m if base.keeps_bias else 0.0
         terms = (
             Term("surface_noise", float(k @ surface @ k)),
             Term("base_noise", float(k @ toe @ k)),

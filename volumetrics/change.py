@@ -17,7 +17,7 @@ Earth Surface Processes and Landforms 35(2), 136-156.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -68,6 +68,7 @@ class _Earlier:
             lambda load: nothing,
             offset_sigma_m=self.alignment_sigma_m,
             is_anchored=False,
+            is_aligned=True,
             noise=self.noise,
         )
 
@@ -119,10 +120,9 @@ def measure_change(
     both = DsmNoise(earlier_noise.components + later_accuracy.noise.components)
     centre = np.array(toe.polygon.centroid.coords[0])
     sigma_m = alignment.offset_sigma_m(centre)
-    accuracy = replace(later_accuracy, vertical_sigma_m=0.0)
     difference = aligned.with_elevation(aligned.elevation_m - before)
     level = _Earlier(np.zeros(x.shape), earlier_noise, sigma_m)
-    volume = measure(difference, toe, level, accuracy, min_coverage)
+    volume = measure(difference, toe, level, later_accuracy, min_coverage)
     detection_m = 1.96 * both.sigma_m
     pile = footprint(difference, toe, min_coverage)
     height = np.where(pile.cell_areas_m2 > 0.0, pile.elevation_m, 0.0)

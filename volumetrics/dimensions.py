@@ -95,7 +95,7 @@ def _top_noise(
     if shares.any():
         variance += _toe_noise(pile, sums, shares, noise)
     variance += base.noise.sigma_m**2 + base.offset_sigma_m**2
-    if not base.is_anchored:
+    if base.keeps_bias:
         variance += accuracy.vertical_sigma_m**2
     level_m = sums.height_max_m - _CANDIDATE_SIGMAS * local_m
     near_m2 = pile.cell_areas_m2[pile.elevation_m - base.elevation_m > level_m].sum()

@@ -149,6 +149,11 @@ def _doubts(volume: Volume, nets: Mapping[str, float]) -> tuple[str, ...]:
             f"the ground is uneven: below the pile it may hold ±{ground_u95_m3:.1f} m³ of the "
             f"{volume.net_m3:.1f} m³; a survey of the empty place is the better base"
         )
+    if volume.base == "survey" and "moved_up_m" not in volume.base_facts:
+        doubts.append(
+            "the base was not laid onto this survey: too little ground of both is unchanged, or "
+            "they lie too far apart, so that a shift between them counts as volume"
+        )
     used_share = volume.base_facts.get("used_share", 1.0)
     if used_share < _FEW_USED:
         doubts.append(

@@ -18,6 +18,7 @@ from volumetrics.errors import InputError, VolumetricsError
 from volumetrics.grid import Grid, area_fraction
 from volumetrics.identity import Kind, carry
 from volumetrics.noise import DsmNoise
+from volumetrics.surface_base import SurfaceBase
 from volumetrics.survey import Survey
 from volumetrics.terrain import Mask
 from volumetrics.toe import Toe, around
@@ -105,25 +106,85 @@ def measure_site_change(
         surveys lie too far apart to be aligned.
     """
     _check_same(earlier, later)
-    noises = [cutter(one, toes, toe_sigma_m, min_coverage).noise for one in (earlier, later)]
-    before, after = _overviews(earlier, later)
-    piles = around(np.array([toe.polygon for toe in toes]), _GROUND_GAP_M)
-    is_stable = area_fraction(piles, before) == 0.0
-    both = DsmNoise(noises[0].components + noises[1].components)
-    alignment = align(before, after, is_stable, both)
+    common = _Common.of(earlier, later, toes, toe_sigma_m, min_coverage)
+    alignment = common.align()
     scale_sigma = math.hypot(earlier.scale_sigma, later.scale_sigma)
-    accuracy = Accuracy(noises[1], scale_sigma, toe_sigma_m=toe_sigma_m)
+    accuracy = Accuracy(common.noises[1], scale_sigma, toe_sigma_m=toe_sigma_m)
     changes, refused = [], {}
     for toe in toes:
         try:
             was, now = (s.window(toe.polygon.bounds, _MARGIN_M) for s in (earlier, later))
             changes.append(
-                measure_change(was, now, toe, alignment, noises[0], accuracy, min_coverage)
+                measure_change(was, now, toe, alignment, common.noises[0], accuracy, min_coverage)
             )
         except VolumetricsError as error:
             refused[toe.name] = str(error)
-    fill_m3, cut_m3 = _elsewhere(before, after, is_stable, alignment, both)
+    fill_m3, cut_m3 = _elsewhere(common, alignment)
     return SiteChange(alignment, tuple(changes), refused, fill_m3, cut_m3)
+
+
+def survey_base(
+    earlier: Survey,
+    later: Survey,
+    toes: Sequence[Toe],
+    toe_sigma_m: float,
+    min_coverage: float = MIN_COVERAGE,
+) -> SurfaceBase:
+    """An earlier survey as the base of piles in a later one, which is laid onto it if possible.
+
+    Parameters
+    ----------
+    earlier, later : Survey
+        In one CRS and vertical datum.
+    toes : sequence of Toe
+        Around what may have changed; what else did is rejected as outliers.
+    toe_sigma_m, min_coverage : float
+
+    Raises
+    ------
+    InputError
+        When the CRS or the vertical datum differ.
+    """
+    _check_same(earlier, later)
+    try:
+        alignment = _Common.of(earlier, later, toes, toe_sigma_m, min_coverage).align()
+    except InputError:
+        # A small raster of a yard's floor, say: the volume says that it was not aligned.
+        return SurfaceBase("survey", earlier)
+    return SurfaceBase("survey", earlier, alignment)
+
+
+@dataclass(frozen=True)
+class _Common:
+    """Two surveys as a whole, with their noise, and the ground that lies outside of all toes."""
+
+    before: Grid
+    after: Grid
+    noises: tuple[DsmNoise, DsmNoise]
+    is_stable: Mask
+
+    @classmethod
+    def of(
+        cls,
+        earlier: Survey,
+        later: Survey,
+        toes: Sequence[Toe],
+        toe_sigma_m: float,
+        min_coverage: float,
+    ) -> _Common:
+        was, now = (cutter(one, toes, toe_sigma_m, min_coverage).noise for one in (earlier, later))
+        before, after = _overviews(earlier, later)
+        piles = around(np.array([toe.polygon for toe in toes]), _GROUND_GAP_M)
+        return cls(before, after, (was, now), area_fraction(piles, before) == 0.0)
+
+    @property
+    def noise(self) -> DsmNoise:
+        """Of the difference of the two."""
+        was, now = self.noises
+        return DsmNoise(was.components + now.components)
+
+    def align(self) -> Alignment:
+        return align(self.before, self.after, self.is_stable, self.noise)
 
 
 def _check_same(earlier: Survey, later: Survey) -> None:
@@ -150,18 +211,17 @@ def _overviews(earlier: Survey, later: Survey) -> list[Grid]:
     return found
 
 
-def _elsewhere(
-    before: Grid, after: Grid, is_outside: Mask, alignment: Alignment, noise: DsmNoise
-) -> tuple[float, float]:
+def _elsewhere(common: _Common, alignment: Alignment) -> tuple[float, float]:
     """Fill and cut in m³ outside the piles."""
+    before, after = common.before, common.after
     x, y = np.meshgrid(before.x_m(), before.y_m())
     place = np.column_stack((x.ravel(), y.ravel())) + alignment.shift_m
     later = after.stencil(place).sample(after.elevation_m).reshape(x.shape)
     change = later - alignment.offset_m(x, y) - before.elevation_m
-    detection_m = NORMAL_95 * max(noise.sigma_m, alignment.residual_sigma_m)
+    detection_m = NORMAL_95 * max(common.noise.sigma_m, alignment.residual_sigma_m)
     totals = []
     for sign in (1.0, -1.0):
-        changed = is_outside & (np.nan_to_num(sign * change) > detection_m)
+        changed = common.is_stable & (np.nan_to_num(sign * change) > detection_m)
         label, count = ndimage.label(changed)
         size_m2 = np.bincount(label.ravel(), minlength=count + 1) * before.cell_area_m2
         size_m2[0] = 0.0

@@ -18,6 +18,7 @@ from app.outline import MAX_VERTICES, Base, Outline
 if TYPE_CHECKING:
     from volumetrics.base_surface import BaseMethod
     from volumetrics.cutter import Cutter
+    from volumetrics.surface_base import SurfaceBase
     from volumetrics.survey import Survey as Surface
     from volumetrics.toe import Toe
 
@@ -27,6 +28,8 @@ TOE_SIGMA_M = 0.1
 # lattice, so that a dragged toe is measured as it will be when it is saved.
 _AROUND_M = 10.0
 _LEVEL = ("lowest", "highest", "average", "fixed")
+# Folder of a survey's surface, and when that was written.
+Version = tuple[Path, int]
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,13 @@ def measure(
     from volumetrics.io import pile_document
     from volumetrics.site import measure_site
 
-    folder, changed_ns = _version(survey_id)
+    version = _version(survey_id)
     try:
         toe = toe_of(name, outline, material)
-        cut = _cutter(folder, changed_ns, _around(toe.polygon.bounds))
-        site = measure_site(cut, [toe], _method(base), compares_methods=compares_bases)
+        around_m = _around(toe.polygon.bounds)
+        method = _method(base, version, around_m)
+        cut = _cutter(*version, around_m)
+        site = measure_site(cut, [toe], method, compares_methods=compares_bases)
     except VolumetricsError as error:
         raise InvalidInput(str(error), field="toe") from error
     if site.refused:
@@ -151,7 +156,7 @@ def software() -> str:
     return f"volumetrics {__version__}"
 
 
-def _version(survey_id: UUID) -> tuple[Path, int]:
+def _version(survey_id: UUID) -> Version:
     """Folder of a survey's surface, and when that was written."""
     path = current_app.extensions["cairn_storage"].on_disk(survey_id) / "dsm.tif"
     if not path.is_file():
@@ -185,7 +190,23 @@ def _cutter(folder: Path, changed_ns: int, around_m: tuple[float, float, float, 
     return cutter(_open(folder, changed_ns), [around], TOE_SIGMA_M)
 
 
-def _method(base: Base) -> BaseMethod:
+@lru_cache(maxsize=256)
+def _survey_base(
+    earlier: Version, later: Version, around_m: tuple[float, float, float, float]
+) -> SurfaceBase:
+    """An earlier survey as the base, with the later one laid onto it outside of these bounds."""
+    import shapely
+
+    from volumetrics.site_change import survey_base
+    from volumetrics.toe import Toe
+
+    around = Toe("around", shapely.box(*around_m))
+    return survey_base(_open(*earlier), _open(*later), [around], TOE_SIGMA_M)
+
+
+def _method(
+    base: Base, version: Version, around_m: tuple[float, float, float, float]
+) -> BaseMethod:
     from volumetrics.base_surface import Plane
     from volumetrics.extreme_base import Extreme
     from volumetrics.flexible_base import Smooth, Triangulated
@@ -212,6 +233,8 @@ def _method(base: Base) -> BaseMethod:
         raise InvalidInput(
             f"The base {base.method!r} names no survey.", "Choose one.", field="base.survey_id"
         )
+    if base.method == "survey":
+        return _survey_base(_version(base.survey_id), version, around_m)
     return SurfaceBase(base.method, surface(base.survey_id))
 
 

@@ -17,14 +17,15 @@ RADIUS_M, HEIGHT_M, GROUND_M = 8.0, 5.0, 100.0
 CONE_M3 = math.pi * RADIUS_M**2 * HEIGHT_M / 3.0
 
 
-def write_survey(folder, *, height_m=HEIGHT_M, epsg=25832):
-    """Write dsm.tif, orthomosaic.tif, survey.json and accuracy.json."""
+def write_survey(folder, *, height_m=HEIGHT_M, epsg=25832, raised_m=0.0):
+    """Write dsm.tif, orthomosaic.tif, survey.json and accuracy.json; all lies too high."""
     folder.mkdir(parents=True, exist_ok=True)
     count = round(SIDE_M / CELL_M)
     x = WEST + (np.arange(count) + 0.5) * CELL_M
     y = NORTH - (np.arange(count) + 0.5) * CELL_M
     reach = np.hypot(x[None, :] - CENTRE[0], y[:, None] - CENTRE[1])
-    surface = GROUND_M + 0.01 * (x[None, :] - WEST) + np.clip(1 - reach / RADIUS_M, 0, 1) * height_m
+    cone = np.clip(1 - reach / RADIUS_M, 0, 1) * height_m
+    surface = GROUND_M + raised_m + 0.01 * (x[None, :] - WEST) + cone
     profile = {
         "driver": "GTiff",
         "width": count,

@@ -1,6 +1,7 @@
 """Piles are measured while they are drawn, saved, drawn again and removed."""
 
 import math
+from datetime import date
 
 import pytest
 import sqlalchemy as sa
@@ -52,6 +53,16 @@ def test_every_base_measures(client_of, survey, method):
         f"/api/v1/surveys/{survey.id}/volume", json={"toe": circle(), "base": {"method": method}}
     )
     assert answer.json["net_m3"] == pytest.approx(CONE_M3, rel=0.15)
+
+
+def test_the_ground_of_a_survey_before_is_moved_as_it_lies_in_this_one(app, people, client_of):
+    before = ready_survey(app, people["site"], flown_on=date(2026, 11, 1), height_m=0.0)
+    survey = ready_survey(app, people["site"], raised_m=0.25)
+    base = {"method": "survey", "survey_id": str(before.id)}
+    question = {"toe": circle(), "base": base}
+    volume = client_of("viewer").post(f"/api/v1/surveys/{survey.id}/volume", json=question).json
+    assert volume["net_m3"] == pytest.approx(CONE_M3, abs=volume["net_u95_m3"])
+    assert volume["net_u95_m3"] < 0.03 * CONE_M3
 
 
 def test_a_pile_is_saved_drawn_again_and_removed(client_of, survey):

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pyproj
-
 from volumetrics import __version__
 from volumetrics.base_surface import BaseMethod, Plane
 from volumetrics.commands.refusals import print_refused
@@ -26,8 +24,10 @@ from volumetrics.level_base import Average, Fixed
 from volumetrics.noise import DsmNoise, NoiseComponent
 from volumetrics.polygons import read_exclusions, read_toes
 from volumetrics.site import Site, measure_site
+from volumetrics.site_change import survey_base
 from volumetrics.surface_base import DesignBase, SurfaceBase
 from volumetrics.survey import Survey, open_survey
+from volumetrics.toe import Toe
 from volumetrics.volume import MIN_COVERAGE
 
 # The sigma of a line that somebody drew on an orthomosaic by hand.
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _method(options: argparse.Namespace, crs: pyproj.CRS) -> BaseMethod:
+def _method(options: argparse.Namespace, survey: Survey, toes: Sequence[Toe]) -> BaseMethod:
     if options.base in _METHODS:
         return _METHODS[options.base]
     if options.base != "fixed":
@@ -117,11 +117,13 @@ def _method(options: argparse.Namespace, crs: pyproj.CRS) -> BaseMethod:
                 "Give it, e.g. --base-surface LAST_WEEK.",
             )
         if options.base == "design" and options.base_surface.suffix.lower() in SUFFIXES:
-            return DesignBase(read_design(options.base_surface, crs))
+            return DesignBase(read_design(options.base_surface, survey.crs))
         other = open_survey(options.base_surface, options.crs)
-        if other.crs != crs:
+        if options.base == "survey":
+            return survey_base(other, survey, toes, options.toe_sigma, options.min_coverage)
+        if other.crs != survey.crs:
             raise InputError(
-                f"The base surface is in {other.crs.name}, the survey in {crs.name}.",
+                f"The design is in {other.crs.name}, the survey in {survey.crs.name}.",
                 "Warp one of them to the other's CRS first.",
             )
         return SurfaceBase(options.base, other)
@@ -220,7 +222,6 @@ def main(arguments: Sequence[str]) -> int:
         survey = open_survey(options.survey, options.crs)
         if options.noise is not None:
             survey = replace(survey, noise=_noise(options.noise))
-        method = _method(options, survey.crs)
         out = options.out or survey.dsm_path.parent
         kinds = _kinds(options.files)
         if "geojson" in kinds and (out / "piles.geojson").resolve() == options.piles.resolve():
@@ -228,6 +229,7 @@ def main(arguments: Sequence[str]) -> int:
                 f"{options.piles} would be written over.", "Name another folder with --out."
             )
         toes, unusable = read_toes(options.piles, survey)
+        method = _method(options, survey, toes)
         excluded = read_exclusions(options.exclude, survey) if options.exclude else []
         cut = cutter(survey, toes, options.toe_sigma, options.min_coverage, excluded)
         site = measure_site(cut, toes, method)
