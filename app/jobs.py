@@ -19,6 +19,7 @@ from app.errors import AppError
 from app.extensions import db
 from app.models import Run, RunState, SurveyKind
 from app.queries import photos
+from app.queries import runs as run_queries
 from app.services import (
     carrying,
     finished_surfaces,
@@ -60,7 +61,8 @@ def compute(survey_id: str, plan: str, number: int) -> None:
     app = _app()
     with app.app_context():
         storage, survey = app.extensions["cairn_storage"], UUID(survey_id)
-        spreading.compute(storage, survey, plan, number, _cores(survey))
+        cores = _cores(survey, run_queries.quality_of(survey))
+        spreading.compute(storage, survey, plan, number, cores)
 
 
 def judge(survey_id: str) -> None:
@@ -145,7 +147,7 @@ def _process(app: Flask, run: Run) -> bool:
                 workspace = _take_surface(storage, survey_id, options, pulse)
             else:
                 spreader = _spreader(app, storage, survey_id)
-                cores = _cores(survey_id)
+                cores = _cores(survey_id, options["quality"])
                 workspace = _reconstruct(storage, survey_id, options, pulse, spreader, cores)
             storage.publish(survey_id, [n for n in _PRODUCTS if (workspace / n).exists()])
     except Cancelled:
@@ -175,10 +177,10 @@ def _spreader(app: Flask, storage: Storage, survey_id: UUID) -> spreading.Spread
     return spreading.Spreader(storage, survey_id) if is_large else None
 
 
-def _cores(survey_id: UUID) -> int:
+def _cores(survey_id: UUID, quality: str) -> int:
     """As many cores of this worker as the survey fits on with its memory."""
     cores = current_app.extensions["cairn_config"].cores
-    return memory.cores_for(*photos.largest(survey_id), cores, memory.limit_bytes())
+    return memory.cores_for(*photos.largest(survey_id), quality, cores, memory.limit_bytes())
 
 
 def _reconstruct(

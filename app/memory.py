@@ -11,12 +11,13 @@ _LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-# Of flights of 6 to 30 photos of 1.5 and 9 megapixels at `standard` on one to four cores, whose
-# peaks were 0.6 to 0.8 of this; `bench` compares again. Orthomosaic and model each keep a gigabyte
-# of photos at most, so that part ends growing.
-_BASE_BYTES = 1.0e9
+# Of flights of 12 to 150 photos of 1.5 to 6 megapixels on two cores, and of matching pairs of 20
+# megapixels at each quality. A stage gives back what it took, so the largest counts: orthomosaic
+# and model, which keep decoded photos up to a bound, or matching depths, which takes bytes for each
+# pixel of the photo on each core.
+_BASE_BYTES = 0.9e9
 _BYTES_A_PIXEL_KEPT, _MOST_KEPT_BYTES = 11.0, 2.2e9
-_BYTES_A_PIXEL_AND_CORE = 15.0
+_BYTES_A_PIXEL_AND_CORE = {"preview": 10.0, "standard": 22.0, "high": 70.0}
 _BYTES_A_PHOTO = 3.0e6
 
 
@@ -40,7 +41,7 @@ def held_bytes(pid: int | None = None) -> int:
     return pages * _PAGE_BYTES + sum(held_bytes(int(child)) for child in children)
 
 
-def needed_bytes(photo_count: int, photo_px: int, cores: int) -> float:
+def needed_bytes(photo_count: int, photo_px: int, quality: str, cores: int) -> float:
     """Most memory that a survey is expected to need on so many cores.
 
     Parameters
@@ -48,14 +49,16 @@ def needed_bytes(photo_count: int, photo_px: int, cores: int) -> float:
     photo_count : int
     photo_px : int
         Pixels of its largest photo.
+    quality : str
+        At which it is processed.
     cores : int
     """
     kept = min(photo_count * photo_px * _BYTES_A_PIXEL_KEPT, _MOST_KEPT_BYTES)
-    at_work = cores * photo_px * _BYTES_A_PIXEL_AND_CORE
-    return _BASE_BYTES + kept + photo_count * _BYTES_A_PHOTO + at_work
+    at_work = cores * photo_px * _BYTES_A_PIXEL_AND_CORE[quality]
+    return _BASE_BYTES + photo_count * _BYTES_A_PHOTO + max(kept, at_work)
 
 
-def cores_for(photo_count: int, photo_px: int, cores: int, limit: int) -> int:
+def cores_for(photo_count: int, photo_px: int, quality: str, cores: int, limit: int) -> int:
     """On how many of the cores a survey fits into a limit; one at least."""
-    fitting = (n for n in range(cores, 0, -1) if needed_bytes(photo_count, photo_px, n) <= limit)
-    return next(fitting, 1)
+    flight = (photo_count, photo_px, quality)
+    return next((n for n in range(cores, 0, -1) if needed_bytes(*flight, n) <= limit), 1)

@@ -46,9 +46,10 @@ class Depth:
     oldest_s: float
 
 
-def survey_queue(photo_count: int, photo_px: int) -> str:
+def survey_queue(photo_count: int, photo_px: int, quality: str) -> str:
     """Queue for a survey of so many photos, the largest of so many pixels."""
-    return LARGE if memory.needed_bytes(photo_count, photo_px, 1) > _USUAL_BYTES else SURVEY
+    needed = memory.needed_bytes(photo_count, photo_px, quality, cores=1)
+    return LARGE if needed > _USUAL_BYTES else SURVEY
 
 
 def enqueue(queue: str, function: str, *arguments: Any, job_id: str | None = None) -> None:

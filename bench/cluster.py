@@ -116,7 +116,7 @@ def _overhead(
         f"({sum(timing['cpu_seconds'] for timing in facts):.0f} CPU-seconds)",
     )
     cores = len(os.sched_getaffinity(0))
-    expected = memory.needed_bytes(len(photos), _pixels(photos[0]), cores)
+    expected = memory.needed_bytes(len(photos), _pixels(photos[0]), quality, cores)
     _row(
         "the same: memory of the worker at its peak",
         f"{expected / 1e9:.1f} GB, as predicted",
@@ -200,7 +200,7 @@ def _wait(condition: Any, seconds: float = 3600.0) -> None:
 
 def _full_queue() -> None:
     """Dispatch ten thousand runs, look after them, and send them again into an emptied queue."""
-    ids = _queue_surveys(_QUEUED, [Path("a.jpg")], {})
+    ids = _queue_surveys(_QUEUED, [Path("a.jpg")], {"quality": "standard"})
     times = []
     for run_id in ids:
         started = time.perf_counter()

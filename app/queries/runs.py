@@ -22,6 +22,12 @@ def of_survey(survey_id: UUID) -> list[Run]:
     return list(db.session.scalars(query))
 
 
+def quality_of(survey_id: UUID) -> str:
+    """At which quality a survey is processed; the usual one where nobody has started it."""
+    query = select(Run.options["quality"].astext).where(Run.survey_id == survey_id)
+    return db.session.scalar(query.order_by(Run.created_at.desc()).limit(1)) or "standard"
+
+
 def document(run: Run) -> dict[str, Any]:
     """A run with its stages and what remains."""
     columns = {column.key: getattr(run, column.key) for column in inspect(Run).column_attrs}

@@ -100,7 +100,7 @@ def start(survey: Survey, choice: Choice) -> Run:
 def send(run: Run) -> None:
     """Put a run into its queue, unless it is there."""
     survey = db.session.get_one(Survey, run.survey_id)
-    queue = queues.survey_queue(*photos.largest(survey.id))
+    queue = queues.survey_queue(*photos.largest(survey.id), run.options["quality"])
     queues.enqueue(queue, PROCESS, str(run.id), job_id=_job_id(run.id, run.attempts))
 
 

@@ -207,12 +207,12 @@ def test_a_container_holds_what_either_version_of_cgroups_allows(
 
 
 def test_a_survey_gets_the_cores_that_its_memory_allows_and_the_queue_that_holds_it():
-    px = 20_000_000
-    on = {cores: memory.needed_bytes(200, px, cores) for cores in (1, 8)}
-    assert memory.cores_for(200, px, 8, int(on[8])) == 8
-    assert memory.cores_for(200, px, 8, int(on[8]) - 1) == 7
-    assert memory.cores_for(200, px, 8, int(on[1]) - 1) == 1
-    assert queues.survey_queue(200, px) == queues.SURVEY
-    assert queues.survey_queue(5000, px) == queues.LARGE
+    flight = (200, 20_000_000, "standard")
+    on = {cores: memory.needed_bytes(*flight, cores) for cores in (1, 8, 9)}
+    assert memory.cores_for(*flight, 9, int(on[9])) == 9
+    assert memory.cores_for(*flight, 9, int(on[9]) - 1) == 8
+    assert memory.cores_for(*flight, 9, int(on[1]) - 1) == 1
+    assert queues.survey_queue(*flight) == queues.SURVEY
+    assert queues.survey_queue(5000, *flight[1:]) == queues.LARGE
     # Kept photos are bounded, so a large flight is no hundred gigabytes.
-    assert memory.needed_bytes(1000, px, 8) < 16e9
+    assert memory.needed_bytes(1000, *flight[1:], 8) < 16e9
