@@ -10,7 +10,9 @@ import json
 import logging
 import socket
 import ssl
+import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -39,6 +41,8 @@ EVENTS = (
 )
 _TIMEOUT_S = 10.0
 _AT_ONCE = 20
+# Addresses that stand for those of version 4 (RFC 6052).
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def create(actor: Actor, url: str, events: list[str]) -> Webhook:
@@ -198,10 +202,14 @@ def _send(webhook: Webhook, delivery: WebhookDelivery) -> int | None:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         connection = _connection(parts.scheme, parts.hostname or "", parts.port)
+        # Whoever answers a byte at a time would hold up what others wait for.
+        hanging_up = threading.Timer(_TIMEOUT_S, _hang_up, [connection.sock])
+        hanging_up.start()
         try:
             connection.request("POST", path, body, headers)
             return connection.getresponse().status
         finally:
+            hanging_up.cancel()
             connection.close()
     except (OSError, http.client.HTTPException) as error:
         _log.warning("a webhook to %s was not taken: %s", parts.hostname, error)
@@ -217,11 +225,35 @@ def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPCon
     config: Config = current_app.extensions["cairn_config"]
     port = port or (443 if scheme == "https" else 80)
     address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
-    if not ipaddress.ip_address(address).is_global and not config.may_call_private:
+    if not is_outside(address) and not config.may_call_private:
         raise OSError(f"{host} is {address}, which is no address of the outside world")
     raw = socket.create_connection((address, port), timeout=_TIMEOUT_S)
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
     if scheme == "https":
-        raw = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
+        # The handshake comes with the first bytes, and within the time for all of it.
+        raw = ssl.create_default_context().wrap_socket(
+            raw, server_hostname=host, do_handshake_on_connect=False
+        )
     connection.sock = raw
     return connection
+
+
+def is_outside(address: str) -> bool:
+    """Whether an address is of the outside world, and the one that gateways make of it, too.
+
+    Examples
+    --------
+    >>> is_outside("2606:4700::1111"), is_outside("64:ff9b::a00:1"), is_outside("2002:7f00:1::")
+    (True, False, False)
+    """
+    found = meant = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        within = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        meant = within if found in _NAT64 else found.sixtofour or found
+    return found.is_global and meant.is_global and not found.is_multicast
+
+
+def _hang_up(line: socket.socket) -> None:
+    # It may be over by now.
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)

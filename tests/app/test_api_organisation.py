@@ -1,8 +1,10 @@
 """An organisation by the API: people, invitations, roles on sites, webhooks, audit log."""
 
+import contextlib
 import hashlib
 import hmac
 import json
+import socket
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -168,6 +170,39 @@ def test_a_webhook_is_signed_and_tried_until_it_is_taken(client_of, receiver):
     assert (message["attempts"], message["status"], message["next_try_at"]) == (2, 204, None)
     assert admin.delete(hook).status_code == 204
     assert admin.get(f"{hook}/deliveries").status_code == 404
+
+
+@pytest.mark.usefixtures("calls_private")
+def test_a_webhook_that_answers_a_byte_at_a_time_is_hung_up_on(client_of, monkeypatch):
+    monkeypatch.setattr(webhooks, "_TIMEOUT_S", 1.0)
+    was_hung_up = threading.Event()
+
+    def drip(listening):
+        line, _ = listening.accept()
+        with line, contextlib.suppress(OSError):
+            for _ in range(300):
+                line.send(b"H")
+                if was_hung_up.wait(0.1):
+                    break
+                line.setblocking(False)
+                # Nothing, not even later, comes from a side that has closed.
+                with contextlib.suppress(BlockingIOError):
+                    while line.recv(65536):
+                        pass
+                    was_hung_up.set()
+
+    admin, root = client_of("admin"), "/api/v1/organisation/webhooks"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=[listening])
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        made = admin.post(root, json={"url": url, "events": ["period.closed"]}).json
+        admin.post(f"{root}/{made['id']}/test")
+        assert webhooks.deliver_due() == 0
+        thread.join()
+    assert was_hung_up.is_set()
+    (message,) = admin.get(f"{root}/{made['id']}/deliveries").json["items"]
+    assert (message["attempts"], message["status"]) == (1, None)
 
 
 def test_a_webhook_calls_nobody_behind_our_walls(client_of, receiver):
