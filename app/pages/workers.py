@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
@@ -11,6 +13,8 @@ from app.queries import runs
 
 blueprint = Blueprint("workers_pages", __name__)
 
+# The clock rings every minute; a long job may keep the workers of short ones for a while.
+_STILL = timedelta(minutes=30)
 # What a worker does, for people.
 _WORDS = {
     "app.jobs.process": "processes a survey",
@@ -25,10 +29,12 @@ _WORDS = {
 @policy.admin
 def index() -> ResponseReturnValue:
     """Show the workers and the queues."""
+    chores_at = max(queues.chores_done().values(), default=None)
     return render_template(
         "runs/workers.html",
         workers=runs.workers(),
         depths=queues.depths(),
-        chores_at=max(queues.chores_done().values(), default=None),
+        chores_at=chores_at,
+        is_still=chores_at is None or datetime.now(UTC) - chores_at > _STILL,
         words=_WORDS,
     )

@@ -1,6 +1,7 @@
 """The clock rings, workers hear it, and nothing is done by two at once."""
 
 import time
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -27,6 +28,17 @@ def _job(identifier):
     from rq.job import Job
 
     return Job.fetch(identifier.decode(), connection=redis())
+
+
+def test_the_page_of_workers_says_when_nobody_does_chores(client_of, monkeypatch):
+    admin = client_of("admin")
+    assert "not seen to yet: see whether python -m app.clock runs" in admin.get("/workers").text
+    queues.tell_done("take_flights")
+    page = admin.get("/workers").text
+    assert "mails were last seen to" in page
+    assert "app.clock" not in page
+    monkeypatch.setattr("app.pages.workers._STILL", timedelta())
+    assert "see whether python -m app.clock runs" in admin.get("/workers").text
 
 
 def test_one_does_it_and_another_leaves_it(app):
