@@ -39,6 +39,7 @@ from app.storage import Storage
 from app.units import Units
 
 _ACCENT, _INK, _GREY, _RULE = "#0b6a5d", "#1d2124", "#5c6166", "#d9d5cc"
+_LABEL_HIGH = 10
 # A frame pads its content by 6 points a side.
 _WIDTH = A4[0] - 36 * mm - 12
 
@@ -126,7 +127,13 @@ def _shown(amount: Amount | None, factor: float = 1.0) -> str:
     if amount is None:
         return "–"
     shown = amount * factor
-    return f"{shown.value:,.{shown.digits}f} ± {shown.u95:,.{shown.digits}f}"
+    # A hyphen is no minus.
+    return f"{shown.value:,.{shown.digits}f} ± {shown.u95:,.{shown.digits}f}".replace("-", "\u2212")
+
+
+def _hidden(u95_m3: float, units: Units) -> str:
+    shown = Amount(0.0, u95_m3 * units.per_m3)
+    return f"± {shown.u95:,.{shown.digits}f}" if shown.u95 else "–"
 
 
 def _totals(found: Inventory, units: Units) -> Table:
@@ -154,25 +161,27 @@ def _totals(found: Inventory, units: Units) -> Table:
 
 def _table(found: Inventory, units: Units) -> Table:
     header = [
-        "Pile", "Material", f"Volume, {units.volume}", f"Mass, {units.mass}",
+        "Pile", "Material", f"Volume, {units.volume}", "Ground *", f"Mass, {units.mass}",
         f"Value, {units.currency}", f"Change, {units.volume}",
     ]  # fmt: skip
+    new = "new" if any(line.change_m3 for line in found.lines) else "–"
     rows = [
         [
             Paragraph(escape(line.name), _style(8, _INK)),
             Paragraph(escape(line.material.name if line.material else "–"), _style(8, _INK)),
             _shown(line.volume_m3, units.per_m3),
+            _hidden(line.ground_u95_m3, units),
             _shown(line.mass_t, units.per_t),
             _shown(line.value),
-            "new" if line.change_m3 is None else _shown(line.change_m3, units.per_m3),
+            new if line.change_m3 is None else _shown(line.change_m3, units.per_m3),
         ]
         for line in found.lines
     ]
     total = [
-        "Total", "", _shown(found.volume_m3, units.per_m3), _shown(found.mass_t, units.per_t),
-        _shown(found.value), "",
+        "Total", "", _shown(found.volume_m3, units.per_m3), _hidden(found.ground_u95_m3, units),
+        _shown(found.mass_t, units.per_t), _shown(found.value), "",
     ]  # fmt: skip
-    widths = [_WIDTH * share for share in (0.2, 0.14, 0.165, 0.165, 0.165, 0.165)]
+    widths = [_WIDTH * share for share in (0.18, 0.13, 0.155, 0.085, 0.145, 0.165, 0.14)]
     table = Table([header, *rows, total], colWidths=widths, repeatRows=1)
     rule = colors.HexColor(_RULE)
     table.setStyle(
@@ -215,7 +224,7 @@ class _Plan(Flowable):
 
         canvas, left = self.canv, (_WIDTH - self.width) / 2
         canvas.drawImage(ImageReader(self._picture), left, 0, self.width, self.height, mask="auto")
-        for name, ring in self._rings:
+        for _, ring in self._rings:
             places = [(left + x * self.width, (1 - y) * self.height) for x, y in ring]
             path = canvas.beginPath()
             path.moveTo(*places[0])
@@ -225,14 +234,27 @@ class _Plan(Flowable):
             canvas.setStrokeColor(colors.HexColor("#35f0d0"))
             canvas.setLineWidth(1.1)
             canvas.drawPath(path)
-            x = sum(place[0] for place in places) / len(places)
-            y = sum(place[1] for place in places) / len(places)
-            wide = pdfmetrics.stringWidth(name, "Sans-Bold", 6.5) + 6
+        for name, x, y, wide in self._labels(left):
             canvas.setFillColor(colors.Color(0.08, 0.1, 0.11, 0.8))
-            canvas.roundRect(x - wide / 2, y - 3, wide, 10, 2, stroke=0, fill=1)
+            canvas.roundRect(x - wide / 2, y - 3, wide, _LABEL_HIGH, 2, stroke=0, fill=1)
             canvas.setFillColor(colors.white)
             canvas.setFont("Sans-Bold", 6.5)
             canvas.drawCentredString(x, y, name)
+
+    def _labels(self, left: float) -> list[tuple[str, float, float, float]]:
+        """Names with the middle and the width of their labels, moved up where others stand."""
+        placed: list[tuple[str, float, float, float]] = []
+        for name, ring in self._rings:
+            x = left + self.width * sum(place[0] for place in ring) / len(ring)
+            y = self.height * (1 - sum(place[1] for place in ring) / len(ring))
+            wide = pdfmetrics.stringWidth(name, "Sans-Bold", 6.5) + 6
+            while any(
+                abs(x - other_x) < (wide + other_wide) / 2 and abs(y - other_y) < _LABEL_HIGH
+                for _, other_x, other_y, other_wide in placed
+            ):
+                y += 1
+            placed.append((name, x, y, wide))
+        return placed
 
 
 def _picture(found: Inventory) -> Flowable:
@@ -312,11 +334,16 @@ def _rests_on(site: Site, found: Inventory) -> list[Flowable]:
         "the drawn line, the scale of the survey and unseen parts; masses add the density's ±. "
         "In totals, what all piles share adds up, the rest adds in quadrature."
     )
+    ground = (
+        "* What ground as uneven as that around a pile could hide under it. No photo shows it, so "
+        "no other ± holds it; it is the same at the next survey, so no change holds it either."
+    )
     return [
         Paragraph("What it rests on", _style(9, _INK, bold=True, after=3)),
         table,
         Spacer(1, 2 * mm),
-        Paragraph(method, _style(7.5, _GREY)),
+        Paragraph(method, _style(7.5, _GREY, after=3)),
+        Paragraph(ground, _style(7.5, _GREY)),
     ]
 
 
