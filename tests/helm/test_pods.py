@@ -144,7 +144,9 @@ def test_web_pods_leave_after_the_last_request():
     assert web["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "7"]
     assert "--graceful-timeout=60" in web["env"][-1]["value"]
     assert spec["terminationGracePeriodSeconds"] > 7 + 60
-    assert web["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    ready = web["readinessProbe"]
+    assert ready["httpGet"]["path"] == "/readyz"
+    assert ready["failureThreshold"] * ready["periodSeconds"] == 30
     rolling = one(render(values), "Deployment", "-web")["spec"]["strategy"]["rollingUpdate"]
     assert rolling == {"maxUnavailable": 0, "maxSurge": 1}
 
