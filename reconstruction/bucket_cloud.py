@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -52,10 +53,8 @@ def write_cloud(
     int
         How many; where it is 0, there is no file.
     """
-    offset_m = offset_of(tiles)
-    bits = _bits(tiles, offset_m)
-    level = _bucket_level(sum(tile.count for tile in tiles))
-    buckets = _Buckets(path.parent, offset_m, bits - level)
+    offset_m, bounds = offset_of(tiles), extent(tiles)
+    buckets = _Buckets.of(path.parent, offset_m, bounds, sum(tile.count for tile in tiles))
 
     def sort(tile: PointTile) -> None:
         points = tile.load()
@@ -63,25 +62,72 @@ def write_cloud(
         buckets.add(points.in_millimetres(kept, offset_m), np.take(points.colors, kept, axis=0))
 
     run.part(0.0, 0.4).map(sort, tiles, "sorting points, tile")
-    count = sum(buckets.counts.values())
-    if count:
-        cube, level = _cube(buckets, bits, level)
-        with CopcWriter(path, epsg, cube) as writer:
-            _share_out(buckets, cube, level, writer, run.part(0.4, 1.0))
-    return count
+    return _write(buckets, epsg, path, run.part(0.4, 1.0))
+
+
+def write_points(
+    points: Iterable[tuple[NDArray[np.float64], NDArray[np.uint8]]],
+    bounds: tuple[float, float, float, float],
+    count: int,
+    epsg: int,
+    path: Path,
+    run: Run,
+) -> int:
+    """Write points that come in parts, all of them.
+
+    Parameters
+    ----------
+    points : iterable of pairs of ndarray, shape (n, 3)
+        Easting, northing, elevation in metres; red, green, blue.
+    bounds : tuple of float
+        West, south, east, north of all points.
+    count : int
+        About how many there are.
+    epsg : int
+    path : Path
+        The ``.copc.laz`` file; its folder gets the buckets.
+    run : Run
+        Of what comes after the last part.
+
+    Returns
+    -------
+    int
+        How many; where it is 0, there is no file.
+    """
+    west, south, east, north = bounds
+    offset_m = np.array([math.floor(west) - 1.0, math.floor(south) - 1.0, 0.0])
+    buckets = _Buckets.of(path.parent, offset_m, (west, south, east + 1.0, north + 1.0), count)
+    for place_m, rgb in points:
+        buckets.add(np.rint((place_m - offset_m) / SCALE_M).astype(np.int32), rgb)
+    return _write(buckets, epsg, path, run)
 
 
 @dataclass
 class _Buckets:
-    """Points on disk, sorted by square of the ground; safe to fill by threads."""
+    """Points on disk, sorted by square of the ground; safe to fill by threads.
+
+    Squares are nodes of ``level`` in an octree whose sides measure ``2 ** bits`` millimetres.
+    """
 
     folder: Path
     offset_m: NDArray[np.float64]
-    size_bits: int
+    bits: int
+    level: int
     counts: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
     lowest_mm: int = 2**31 - 1
     highest_mm: int = -(2**31)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        offset_m: NDArray[np.float64],
+        bounds: tuple[float, float, float, float],
+        count: int,
+    ) -> _Buckets:
+        side_m = float((np.array(bounds[2:]) - offset_m[:2]).max())
+        return cls(folder, offset_m, math.ceil(math.log2(side_m / SCALE_M)), _bucket_level(count))
 
     def add(self, xyz_mm: NDArray[np.int32], rgb: NDArray[np.uint8]) -> None:
         """Append points to their buckets."""
@@ -89,7 +135,7 @@ class _Buckets:
             return
         points = np.empty(len(xyz_mm), dtype=_BUCKETED)
         points["xyz_mm"], points["rgb"] = xyz_mm, rgb
-        square = xyz_mm[:, :2] >> self.size_bits
+        square = xyz_mm[:, :2] >> (self.bits - self.level)
         first, last = square.min(axis=0), square.max(axis=0)
         for x, y in product(range(first[0], last[0] + 1), range(first[1], last[1] + 1)):
             mine = np.flatnonzero((square[:, 0] == x) & (square[:, 1] == y))
@@ -116,6 +162,16 @@ class _Buckets:
         return points
 
 
+def _write(buckets: _Buckets, epsg: int, path: Path, run: Run) -> int:
+    """Write the file; returns how many points it holds."""
+    count = sum(buckets.counts.values())
+    if count:
+        cube, level = _cube(buckets)
+        with CopcWriter(path, epsg, cube) as writer:
+            _share_out(buckets, cube, level, writer, run)
+    return count
+
+
 def _share_out(buckets: _Buckets, cube: Cube, level: int, writer: CopcWriter, run: Run) -> None:
     """Write bucket after bucket; nodes that buckets share are put together at the end."""
     shared: dict[Key, list[Records]] = defaultdict(list)
@@ -134,20 +190,15 @@ def _share_out(buckets: _Buckets, cube: Cube, level: int, writer: CopcWriter, ru
     writer.write([(key, np.concatenate(pieces)) for key, pieces in sorted(shared.items())])
 
 
-def _bits(tiles: tuple[PointTile, ...], offset_m: NDArray[np.float64]) -> int:
-    side_m = float((np.array(extent(tiles)[2:]) - offset_m[:2]).max())
-    return math.ceil(math.log2(side_m / SCALE_M))
-
-
 def _bucket_level(count: int) -> int:
     """Octree level whose nodes, on a surface, hold about a bucket of points."""
     return min(max(0, math.ceil(math.log2(count / _BUCKET_COUNT) / 2)), _DEEPEST_BUCKET)
 
 
-def _cube(buckets: _Buckets, bits: int, level: int) -> tuple[Cube, int]:
+def _cube(buckets: _Buckets) -> tuple[Cube, int]:
     """The octree's root, and the level of the buckets in it: it may have to grow for heights."""
     height_mm = buckets.highest_mm - buckets.lowest_mm + 1
-    grown = max(0, math.ceil(math.log2(height_mm)) - bits)
+    grown = max(0, math.ceil(math.log2(height_mm)) - buckets.bits)
     low_mm = (0, 0, buckets.lowest_mm)
     east, north, elevation = (float(value) for value in buckets.offset_m)
-    return Cube((east, north, elevation), low_mm, bits + grown), level + grown
+    return Cube((east, north, elevation), low_mm, buckets.bits + grown), buckets.level + grown

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 CLOUDS = (".las", ".laz")
 RASTERS = (".tif", ".tiff")
 _TILE_CELLS = 2048
+# Points in each cell, and how far they spread; the points themselves. Of clouds only.
+_QUALITY, _POINTS = "dsm_quality.tif", "point_cloud.copc.laz"
+_FILES = ("dsm.tif", _QUALITY, "orthomosaic.tif", _POINTS)
 # Needed for the model only.
 _RELIEF = "relief.tif"
 # Called with the share that is done; raises where somebody cancelled.
@@ -146,13 +149,18 @@ def build(
     from reconstruction.surface_model import frame_of
 
     run = Run(progress, cores)
-    is_cloud = path.suffix.lower() in CLOUDS
+    _remove_products(folder)
+    cloud = _cloud(path, stated) if path.suffix.lower() in CLOUDS else None
     with _refused(path, path.name):
-        make = _from_cloud if is_cloud else _from_raster
-        crs, grid, source = make(path, folder / "dsm.tif", stated, run.part(0.0, 0.4).progress)
-    ground = _picture(path, picture, folder, grid, stated, run.part(0.4, 0.6).progress)
+        reading = run.part(0.0, 0.3).progress
+        if cloud is None:
+            crs, grid, source = _from_raster(path, folder, stated, reading)
+        else:
+            crs, grid, source = _from_cloud(cloud, folder, reading)
+    ground = _picture(cloud, picture, folder, grid, stated, run.part(0.3, 0.4).progress)
+    if cloud is not None:
+        cloud.write_copc(grid, ground, folder / _POINTS, run.part(0.4, 0.6))
     frame = frame_of(folder / "dsm.tif")
-    shutil.rmtree(folder / "model", ignore_errors=True)
     build_model(folder / "dsm.tif", ground, frame, folder / "model", run.part(0.6, 1.0))
     (folder / _RELIEF).unlink(missing_ok=True)
     with path.open("rb") as file:
@@ -166,16 +174,27 @@ def build(
     return facts
 
 
+def _remove_products(folder: Path) -> None:
+    """Remove what an earlier run made and this one may not make."""
+    for name in (*_FILES, _RELIEF):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "model", ignore_errors=True)
+
+
 def _picture(
-    path: Path, picture: Path | None, folder: Path, grid: Grid, stated: Stated, progress: Progress
+    cloud: PointCloud | None,
+    picture: Path | None,
+    folder: Path,
+    grid: Grid,
+    stated: Stated,
+    progress: Progress,
 ) -> Path:
     """Make what is laid over it: its orthomosaic, the colours of its points, or its relief."""
     orthomosaic, relief = folder / "orthomosaic.tif", folder / _RELIEF
-    orthomosaic.unlink(missing_ok=True)
     if picture is not None:
         ground_pictures.orthomosaic(picture, orthomosaic, grid.epsg, stated.epsg, progress)
         return orthomosaic
-    if path.suffix.lower() in CLOUDS and _cloud(path, stated).draw(grid, orthomosaic, progress):
+    if cloud is not None and cloud.draw(grid, orthomosaic, progress):
         return orthomosaic
     ground_pictures.relief(folder / "dsm.tif", relief, progress)
     return relief
@@ -188,9 +207,9 @@ def _cloud(path: Path, stated: Stated) -> PointCloud:
 
 
 def _from_raster(
-    path: Path, target: Path, stated: Stated, progress: Progress
+    path: Path, folder: Path, stated: Stated, progress: Progress
 ) -> tuple[pyproj.CRS, Grid, dict[str, Any]]:
-    from reconstruction.rasters import Grid
+    from reconstruction.rasters import Grid, float_cog
     from volumetrics.raster import read_elevations
     from volumetrics.survey import open_survey
 
@@ -200,7 +219,7 @@ def _from_raster(
     rows, cols = round((north - south) / cell_m), round((east - west) / cell_m)
     grid = Grid(_epsg(surface.crs), west, north, cell_m, rows, cols)
     seen = 0
-    with _cog(target, grid) as raster:
+    with float_cog(folder / "dsm.tif", grid, ["elevation_m"]) as raster:
         for number, (row, col, height, width) in enumerate(grid.tiles(_TILE_CELLS)):
             part = read_elevations(path, Window(col, row, width, height))
             seen += int((part == part).sum())
@@ -213,24 +232,24 @@ def _from_raster(
 
 
 def _from_cloud(
-    path: Path, target: Path, stated: Stated, progress: Progress
+    cloud: PointCloud, folder: Path, progress: Progress
 ) -> tuple[pyproj.CRS, Grid, dict[str, Any]]:
-    cloud = _cloud(path, stated)
-    _check_crs(cloud.crs, cloud.bounds_m)
-    grid = cloud.grid(_epsg(cloud.crs), progress)
-    elevation_m = cloud.means(grid, progress)
-    with _cog(target, grid) as raster:
-        for row, col, height, width in grid.tiles(_TILE_CELLS):
-            raster.write(row, col, elevation_m[row : row + height, col : col + width])
-    coverage = float((elevation_m == elevation_m).mean())
-    source = {"kind": "point cloud", "point_count": cloud.count, "coverage": coverage}
-    return cloud.crs, grid, source
-
-
-def _cog(target: Path, grid: Grid) -> Any:
     from reconstruction.rasters import float_cog
 
-    return float_cog(target, grid, ["elevation_m"])
+    _check_crs(cloud.crs, cloud.bounds_m)
+    grid = cloud.grid(_epsg(cloud.crs), progress)
+    sums = cloud.laid_on(grid, progress)
+    with (
+        float_cog(folder / "dsm.tif", grid, ["elevation_m"]) as elevations,
+        float_cog(folder / _QUALITY, grid, ["matches", "spread_m"]) as qualities,
+    ):
+        for row, col, height, width in grid.tiles(_TILE_CELLS):
+            layers = sums.layers(row, col, height, width)
+            elevations.write(row, col, layers[0])
+            qualities.write(row, col, layers[1:])
+    coverage = float((sums.counts > 0).mean())
+    source = {"kind": "point cloud", "point_count": cloud.count, "coverage": coverage}
+    return cloud.crs, grid, source
 
 
 def _of_raster(crs: Any, stated: str | None) -> pyproj.CRS:
@@ -282,8 +301,8 @@ def _facts(crs: pyproj.CRS, grid: Grid, stated: Stated) -> dict[str, Any]:
 def _products(folder: Path) -> list[dict[str, Any]]:
     from reconstruction.products import inventory
 
-    names = ["dsm.tif", "orthomosaic.tif", "model", "accuracy.json"]
-    return inventory(folder, [name for name in names if (folder / name).exists()])
+    names = [name for name in (*_FILES, "model", "accuracy.json") if (folder / name).exists()]
+    return inventory(folder, names)
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:

@@ -1,8 +1,12 @@
-"""Point clouds of LAS and LAZ files as surfaces: the mean elevation in each cell of a grid."""
+"""Point clouds of LAS and LAZ files as surfaces: the mean elevation in each cell of a grid.
+
+The points themselves become a Cloud Optimized Point Cloud.
+"""
 
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +21,7 @@ from app.errors import InvalidInput
 
 if TYPE_CHECKING:
     from reconstruction.rasters import Grid
+    from reconstruction.stage import Run
 
 Progress = Callable[[float, str], None]
 _CHUNK_POINTS = 2_000_000
@@ -26,11 +31,12 @@ _NOISE = (7, 18)
 _POINTS_A_CELL = 6.0
 _CELL_SIZES_M = (0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
 _PROBE_M = 1.0
-# Some 16 bytes a cell are needed: 2 GB.
+# Some 20 bytes a cell are needed: 2.6 GB.
 _MOST_CELLS = 130_000_000
 # And some 30 for the colours.
 _MOST_COLOURED_CELLS = 33_000_000
 _FARTHEST_M = 10_000.0
+_GREY = 160
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,15 @@ class PointCloud:
     crs : pyproj.CRS
     bounds_m : tuple of float
         West, south, east, north, as the header says.
+    level_m : float
+        An elevation amid the points.
     count : int
     """
 
     path: Path
     crs: pyproj.CRS
     bounds_m: tuple[float, float, float, float]
+    level_m: float
     count: int
 
     @classmethod
@@ -78,7 +87,8 @@ class PointCloud:
                 f"{path.name} names no CRS, so its unit is unknown.", "State its EPSG code.", "epsg"
             )
         found = pyproj.CRS.from_user_input(crs if crs is not None else stated_crs)
-        return cls(path, found, (west, south, east, north), header.point_count)
+        level_m = 0.5 * (header.mins[2] + header.maxs[2])
+        return cls(path, found, (west, south, east, north), level_m, header.point_count)
 
     def grid(self, epsg: int, progress: Progress) -> Grid:
         """A grid whose cells hold some points each, by the median density where there are any."""
@@ -97,22 +107,14 @@ class PointCloud:
         fitting = [size_m for size_m in _CELL_SIZES_M if size_m >= least_m]
         return Grid.covering(epsg, self.bounds_m, fitting[0] if fitting else math.ceil(least_m))
 
-    def means(self, grid: Grid, progress: Progress) -> NDArray[np.float32]:
-        """The mean elevation of the points in each cell, NaN where there are none.
-
-        Returns
-        -------
-        ndarray, shape (rows, cols)
-        """
-        size = grid.rows * grid.cols
-        sums, counts = np.zeros(size), np.zeros(size, dtype=np.int64)
+    def laid_on(self, grid: Grid, progress: Progress) -> CellSums:
+        """Sums of the points in each cell."""
+        shape = (grid.rows, grid.cols)
+        sums = CellSums(np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int32), self.level_m)
         for cells, elevation_m, done in self._parts(grid, _elevation):
-            sums += np.bincount(cells, weights=elevation_m, minlength=size)
-            counts += np.bincount(cells, minlength=size)
+            sums.add(cells, elevation_m)
             progress(0.5 + 0.5 * done, f"{done:.0%} of the points are laid onto the grid")
-        with np.errstate(invalid="ignore"):
-            means = (sums / counts).astype(np.float32)
-        return means.reshape(grid.rows, grid.cols)
+        return sums
 
     def draw(self, grid: Grid, target: Path, progress: Progress) -> bool:
         """Write the mean colour of the points in each cell as an orthomosaic.
@@ -148,6 +150,34 @@ class PointCloud:
             raster.write(0, 0, picture.reshape(4, grid.rows, grid.cols))
         return True
 
+    def write_copc(self, grid: Grid, picture: Path, target: Path, run: Run) -> None:
+        """Write the points that are surface as a Cloud Optimized Point Cloud.
+
+        Parameters
+        ----------
+        grid : Grid
+            Around all points that are wanted.
+        picture : Path
+            Of the ground, which gives them its colours.
+        target : Path
+        run : Run
+        """
+        from reconstruction.bucket_cloud import write_points
+
+        colour_of = _colours_of(picture)
+        reading = run.part(0.0, 0.4)
+
+        def points() -> Iterator[tuple[NDArray[np.float64], NDArray[np.uint8]]]:
+            for _, place_m, done in self._parts(grid, _places):
+                yield place_m, colour_of(place_m)
+                reading.progress(done, f"{done:.0%} of the points are sorted")
+
+        # What was left by a run that died must not be taken for points of this one.
+        with tempfile.TemporaryDirectory(prefix="points-", dir=target.parent) as folder:
+            path = Path(folder) / target.name
+            write_points(points(), grid.bounds, self.count, grid.epsg, path, run.part(0.4, 1.0))
+            path.replace(target)
+
     def _parts(self, grid: Grid, wanted: Callable[[Any], Any]) -> Iterator[tuple[Any, Any, float]]:
         """Cells of the points that are surface, what is wanted of these, the share read so far."""
         import laspy
@@ -169,6 +199,74 @@ class PointCloud:
                 values = wanted(points)
                 found = None if values is None else values[chosen]
                 yield row[chosen] * grid.cols + col[chosen], found, read / self.count
+
+
+@dataclass(frozen=True)
+class CellSums:
+    """What the points in each cell of a grid add up to, all of shape (rows, cols).
+
+    Parameters
+    ----------
+    sums, squares : ndarray
+        Of the elevations above ``level_m`` and of their squares.
+    counts : ndarray of int
+    level_m : float
+        Near all points, so that squares stay exact.
+    """
+
+    sums: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    counts: NDArray[np.int32]
+    level_m: float
+
+    def add(self, cells: NDArray[np.intp], elevation_m: NDArray[np.float64]) -> None:
+        """Add points; ``cells`` count along the rows."""
+        height_m = elevation_m - self.level_m
+        np.add.at(self.sums.ravel(), cells, height_m)
+        np.add.at(self.squares.ravel(), cells, height_m**2)
+        np.add.at(self.counts.ravel(), cells, 1)
+
+    def layers(self, row: int, col: int, rows: int, cols: int) -> NDArray[np.float32]:
+        """Mean elevation, number and spread (1 sigma) of the points in some of the cells.
+
+        Returns
+        -------
+        ndarray, shape (3, rows, cols)
+            NaN where there are no points, the spread also where there is one.
+        """
+        part = (slice(row, row + rows), slice(col, col + cols))
+        sums, count = self.sums[part], self.counts[part]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = sums / count
+            variance = (self.squares[part] - sums * mean) / (count - 1)
+            spread = np.sqrt(np.where(count > 1, np.maximum(variance, 0.0), np.nan))
+        counted = np.where(count > 0, count, np.nan)
+        return np.stack([mean + self.level_m, counted, spread]).astype(np.float32)
+
+
+def _colours_of(picture: Path) -> Callable[[NDArray[np.float64]], NDArray[np.uint8]]:
+    """Tells red, green and blue of a picture at places (n, 3); grey where it shows nothing."""
+    from reconstruction.rasters import RasterReader
+
+    with RasterReader(picture) as raster:
+        factor = 1
+        while raster.grid.rows * raster.grid.cols > factor**2 * _MOST_COLOURED_CELLS:
+            factor *= 2
+        grid, bands = raster.read_overview(factor)
+
+    def colours(place_m: NDArray[np.float64]) -> NDArray[np.uint8]:
+        col = ((place_m[:, 0] - grid.west) / grid.cell_size_m).astype(np.intp)
+        row = ((grid.north - place_m[:, 1]) / grid.cell_size_m).astype(np.intp)
+        found = bands[:, row.clip(0, grid.rows - 1), col.clip(0, grid.cols - 1)]
+        is_inside = (col >= 0) & (col < grid.cols) & (row >= 0) & (row < grid.rows)
+        seen = is_inside & (found[3] > 0)
+        return np.where(seen[:, None], found[:3].T, _GREY).astype(np.uint8)
+
+    return colours
+
+
+def _places(points: Any) -> NDArray[np.float64]:
+    return np.column_stack([points.x, points.y, points.z])
 
 
 def _elevation(points: Any) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import pytest
 import rasterio
 import sqlalchemy as sa
 from affine import Affine
+from scipy.spatial import cKDTree
 
 from app import jobs
 from app.extensions import db
@@ -134,6 +135,34 @@ def test_a_surface_of_another_program_is_measured(app, client_of, survey, proces
     assert (tile.status_code, tile.content_type) == (200, "image/webp")
     for page in ("", "/view", "/map"):
         assert client.get(f"/surveys/{survey.id}{page}").status_code == 200
+
+
+def test_a_cloud_keeps_its_points_and_tells_how_they_spread(app, client_of, survey, process):
+    content = cloud(point_format=7, brightest=200)
+    send(client_of("surveyor"), survey, "scan.laz", content)
+    assert process(survey)["state"] == "done"
+    products = app.extensions["cairn_storage"].products(survey.id)
+    given = laspy.read(io.BytesIO(content))
+    is_surface = given.classification != 18
+    with laspy.CopcReader.open(products / "point_cloud.copc.laz") as reader:
+        points = reader.query()
+        assert reader.header.parse_crs().to_epsg() == 25832
+    assert len(points) == is_surface.sum()
+    apart_m, _ = cKDTree(np.column_stack([points.x, points.y, points.z])).query(
+        given.xyz[is_surface]
+    )
+    assert apart_m.max() < 1e-3
+    west = np.asarray(points.x) < CENTRE[0] - 1.0
+    assert points.red[west].mean() > 4 * points.green[west].mean()
+    with rasterio.open(products / "dsm_quality.tif") as quality:
+        count, spread_m = quality.read(masked=True)
+        assert quality.descriptions == ("matches", "spread_m")
+    assert count.sum() == len(points)
+    # On the level, around the cone, nothing but the noise spreads them.
+    assert np.ma.median(spread_m[:20]) == pytest.approx(0.02, rel=0.1)
+    told = json.loads((products / "survey.json").read_text())["products"]
+    assert {"dsm_quality.tif", "point_cloud.copc.laz"} <= {product["path"] for product in told}
+    assert not list(products.glob("*bucket*"))
 
 
 def orthomosaic(epsg=25832, **profile):
