@@ -11,14 +11,15 @@ _LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-# Of flights of 12 to 150 photos of 1.5 to 6 megapixels on two cores, and of matching pairs of 20
-# megapixels at each quality. A stage gives back what it took, so the largest counts: orthomosaic
-# and model, which keep decoded photos up to a bound, or matching depths, which takes bytes for each
-# pixel of the photo on each core.
-_BASE_BYTES = 0.9e9
-_BYTES_A_PIXEL_KEPT, _MOST_KEPT_BYTES = 11.0, 2.2e9
-_BYTES_A_PIXEL_AND_CORE = {"preview": 10.0, "standard": 22.0, "high": 70.0}
+# Of flights of 18 to 150 photos of 1.5 to 6 megapixels on two and eight cores, and of matching
+# pairs of 20 megapixels at each quality. A stage gives back what it took, so the largest counts:
+# orthomosaic and model, which keep decoded photos up to a bound, or matching depths, which takes
+# bytes for each pixel of the photo on each core, and as much as on three for all.
+_BASE_BYTES = 0.8e9
 _BYTES_A_PHOTO = 3.0e6
+_BYTES_A_PIXEL_KEPT, _MOST_KEPT_BYTES, _KEPT_A_CORE = 5.0, 1.9e9, 0.1e9
+_BYTES_A_PIXEL_AND_CORE = {"preview": 10.0, "standard": 22.0, "high": 70.0}
+_SHARED_CORES = 3
 
 
 def limit_bytes() -> int:
@@ -54,8 +55,9 @@ def needed_bytes(photo_count: int, photo_px: int, quality: str, cores: int) -> f
     cores : int
     """
     kept = min(photo_count * photo_px * _BYTES_A_PIXEL_KEPT, _MOST_KEPT_BYTES)
-    at_work = cores * photo_px * _BYTES_A_PIXEL_AND_CORE[quality]
-    return _BASE_BYTES + photo_count * _BYTES_A_PHOTO + max(kept, at_work)
+    pictures = kept + cores * _KEPT_A_CORE
+    depths = (cores + _SHARED_CORES) * photo_px * _BYTES_A_PIXEL_AND_CORE[quality]
+    return _BASE_BYTES + photo_count * _BYTES_A_PHOTO + max(pictures, depths)
 
 
 def cores_for(photo_count: int, photo_px: int, quality: str, cores: int, limit: int) -> int:
