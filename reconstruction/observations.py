@@ -71,7 +71,8 @@ def position_observations(
     centres = np.array([placed.shots[index].centre for index in known]).reshape(-1, 3)
     # A height that is unknown or not believed hangs by a thread that only fixes the mean.
     lost = np.isnan(xyz[:, 2])
-    sigma[lost, 2] = _WORTHLESS_M
+    altitudes = np.array([p.altitude_m for p in positions], dtype=np.float64)
+    sigma[lost, 2] = _doubt_m((altitudes - centres[:, 2])[lost])
     xyz[lost, 2] = centres[lost, 2]
     kind = "rtk" if _are_precise(sigma) else "consumer"
     offset = _DATUM_OFFSET_M if control.control_points else _OFFSET_M[kind]
@@ -83,6 +84,20 @@ def position_observations(
         np.array(offset),
         np.array(_DRIFT_M[kind]),
     )
+
+
+def _doubt_m(rises: Array) -> Array:
+    """What heights that are not believed are worth: their mean is off by no more than their range.
+
+    Parameters
+    ----------
+    rises : ndarray, shape (n,)
+        Measured altitude less modelled height, metres; NaN where nothing was measured.
+    """
+    measured = np.isfinite(rises)
+    if not measured.any():
+        return np.full(len(rises), _WORTHLESS_M)
+    return np.where(measured, np.ptp(rises[measured]) * np.sqrt(measured.sum()), _WORTHLESS_M)
 
 
 def focal_priors(placed: SparseModel, photos: Mapping[str, Photo]) -> dict[str, FocalPrior]:

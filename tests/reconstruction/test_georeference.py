@@ -64,8 +64,9 @@ def test_altitudes_that_drift_do_not_tilt_the_block(truth):
     result = run(free(model), tuple(photos))
     assert _lean_deg(result, model) < 4.0
     assert any("altitudes contradict" in note for note in result.notes)
-    # Nothing else tells how high the site lies.
-    assert result.accuracy["vertical_sigma_m"] > 100.0
+    # They still tell how high the site lies, to no better than they differ among each other.
+    off_m = abs(float(errors(result, model)[:, 2].mean()))
+    assert off_m < 53.0 < result.accuracy["vertical_sigma_m"] < 100.0
 
 
 def test_elevations_are_no_better_than_the_receiver_whatever_the_number_of_points(truth):
