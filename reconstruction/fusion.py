@@ -1,7 +1,7 @@
 """One elevation a cell from the many that stereo pairs give.
 
-The values of a cell are sorted and parted where they break. Of the groups that enough pairs
-support, the highest is the visible surface; within it a median and a clipped weighted mean give
+The values of a cell are sorted and parted where they break. The highest group that has far more
+pairs than any below it is the visible surface; within it a median and a clipped weighted mean give
 the elevation. So neither a single spike nor the mean of a wall's top and bottom gets in, and the
 order of the pairs cannot matter.
 """
@@ -19,9 +19,9 @@ Layer = NDArray[np.float32]
 # Values of one cell that are farther apart than this many sigma belong to different surfaces.
 _BREAK_SIGMAS = 4.0
 _BREAK_CELLS = 0.6
-# The highest group must have this share of the best supported group's weight. Matching makes
-# objects fat, so the upper one is not to win by a few votes.
-_UPPER_SHARE = 0.8
+# An upper group must have so many times the pairs of any below it. Matching makes objects fat,
+# whatever sigma it states, while a pair that shows the ground has looked through what stands there.
+_UPPER_SHARE = 2.0
 _CLIP = 3.0
 MIN_PAIRS = 2
 
@@ -129,7 +129,7 @@ def _fuse(  # type: ignore[no-untyped-def]
             typical = np.median(g)
             g = np.minimum(np.maximum(g, np.float32(0.5) * typical), np.float32(3.0) * typical)
             w = np.float32(1.0) / (g * g)
-            first, last = _upper_group(v, w, _BREAK_SIGMAS * typical + _BREAK_CELLS * cell)
+            first, last = _upper_group(v, _BREAK_SIGMAS * typical + _BREAK_CELLS * cell)
             if last - first < MIN_PAIRS:
                 continue
             first, last = _clip(v, first, last, typical)
@@ -153,23 +153,19 @@ def _fuse(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _upper_group(v, w, gap):  # type: ignore[no-untyped-def]
+def _upper_group(v, gap):  # type: ignore[no-untyped-def]
     """Bounds of the highest group of sorted values that is well supported."""
     n = len(v)
-    best = np.float32(0.0)
-    start = 0
+    first = last = start = most = 0
     for i in range(1, n + 1):
         if i == n or v[i] - v[i - 1] > gap:
-            if i - start >= MIN_PAIRS:
-                best = max(best, w[start:i].sum())
+            count = i - start
+            if count >= MIN_PAIRS:
+                if count >= _UPPER_SHARE * most:
+                    first, last = start, i
+                most = max(most, count)
             start = i
-    end = n
-    for i in range(n - 1, -1, -1):
-        if i == 0 or v[i] - v[i - 1] > gap:
-            if end - i >= MIN_PAIRS and w[i:end].sum() >= _UPPER_SHARE * best:
-                return i, end
-            end = i
-    return 0, 0
+    return first, last
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -51,12 +51,15 @@ def test_a_spike_does_not_move_the_surface(spike):
 
 
 def test_upper_of_two_supported_surfaces_not_their_mean():
-    wall = [[3.0], [3.01], [2.99], [0.0], [0.01], [-0.01]]
+    wall = [[3.0], [3.01], [2.99], [3.0], [0.01], [-0.01]]
     assert elevation(wall) == pytest.approx(3.0, abs=1e-3)
 
 
-def test_a_weak_upper_group_does_not_win():
-    assert elevation([[3.0], [3.01], *[[0.0]] * 8]) == pytest.approx(0.0, abs=1e-4)
+@pytest.mark.parametrize("lower", [8, 3, 2])
+def test_an_upper_group_does_not_win_over_the_ground_that_others_saw(lower):
+    # Its own sigmas, which claim to be better, do not count.
+    values, sigmas = [[3.0], [3.01], [2.99], *[[0.0]] * lower], [[0.005]] * 3 + [[0.02]] * lower
+    assert elevation(values, sigmas=np.array(sigmas)) == pytest.approx(0.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("values", [[[np.nan], [np.nan]], [[1.0], [np.nan]], [[1.0], [9.0]]])
