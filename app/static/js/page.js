@@ -24,6 +24,11 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// A new site most likely lies where it is made.
+for (const field of document.querySelectorAll("[data-own-timezone]")) {
+  field.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
 for (const select of document.querySelectorAll("select[data-submit]")) {
   select.addEventListener("change", () => select.form.requestSubmit());
 }

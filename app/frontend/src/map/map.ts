@@ -7,7 +7,8 @@ import { Divider } from "../lib/divider";
 import { h, iconLink } from "../lib/dom";
 import { day } from "../lib/format";
 import { PileList } from "../viewer/pile_list";
-import { checkbox, menu, radios, toolbar } from "../viewer/toolbar";
+import { otherDate } from "../viewer/other_date";
+import { menu, radios, toolbar } from "../viewer/toolbar";
 import { loadPiles, Waiting } from "../viewer/waiting";
 import { PileLabels } from "./pile_labels";
 import { boundsOf, lonLat } from "./place";
@@ -55,6 +56,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   function focus(key: string): void {
     const toe = [...waiting.items, ...toes.map((saved) => ({ key: saved.id, toe: saved.toe }))].find((other) => other.key === key)?.toe;
     if (toe) plan.fitBounds(boundsOf(survey, toe), { padding: 120, maxZoom: 22 });
+    list.mark(key);
   }
 
   async function load(): Promise<void> {
@@ -70,16 +72,16 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
     }
   }
 
-  async function compare(isOn: boolean): Promise<void> {
+  async function compare(earlierId: string | null): Promise<void> {
     comparison?.dispose();
     comparison = null;
     say("");
-    if (!isOn || !survey.previous_id) return;
+    if (!earlierId) return;
     try {
-      const previous = await api.survey(survey.previous_id);
-      comparison = new Comparison(stage, plan, previous, withSurvey(base, previous, picture), day(survey.flown_on));
+      const earlier = await api.survey(earlierId);
+      comparison = new Comparison(stage, plan, earlier, withSurvey(base, earlier, picture), day(survey.flown_on));
     } catch (error) {
-      say(`The survey before cannot be shown. ${wordsOf(error)}`);
+      say(`That survey cannot be shown. ${wordsOf(error)}`);
     }
   }
 
@@ -90,16 +92,16 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   ], picture, (value) => {
     picture = value as Picture;
     plan.setStyle(style(), { diff: true });
-    comparison?.show((previous) => withSurvey(base, previous, picture));
+    comparison?.show((earlier) => withSurvey(base, earlier, picture));
   });
-  const more = h("fieldset", {}, h("legend", {}, "Also show"), checkbox("Survey before, side by side", false, (isOn) => void compare(isOn)));
+  const dates = survey.previous_id ? [otherDate(api, survey, (earlier) => void compare(earlier))] : [];
   stage.append(toolbar([
     [
       { icon: "home", label: "Whole survey", run: () => plan.fitBounds(surveyBounds(survey), { padding: 40 }) },
       { icon: "plus", label: "Closer", run: () => plan.zoomIn() },
       { icon: "minus", label: "Further", run: () => plan.zoomOut() },
     ],
-    [...(modelHref ? [iconLink("cube", "3D model", modelHref)] : []), menu("layers", "Pictures", survey.previous_id ? [pictures, more] : [pictures])],
+    [...(modelHref ? [iconLink("cube", "3D model", modelHref)] : []), menu("layers", "Pictures", [pictures, ...dates])],
   ]));
   await load();
   root.dataset["state"] = "ready";
@@ -114,20 +116,21 @@ class Comparison {
   constructor(
     stage: HTMLElement,
     private readonly main: Plan,
-    private readonly previous: Survey,
+    private readonly earlier: Survey,
     style: StyleSpecification,
     today: string,
   ) {
-    main.getContainer().after(this.element);
+    // Over the picture of the main map and under its labels.
+    main.getCanvas().after(this.element);
     this.plan = new Plan({ container: this.element, style, interactive: false, attributionControl: false });
-    this.divider = new Divider(stage, [day(previous.flown_on), today], () => this.cut());
+    this.divider = new Divider(stage, [day(earlier.flown_on), today], () => this.cut());
     main.on("move", this.follow);
     this.follow();
     this.cut();
   }
 
-  show(style: (previous: Survey) => StyleSpecification): void {
-    this.plan.setStyle(style(this.previous), { diff: true });
+  show(style: (earlier: Survey) => StyleSpecification): void {
+    this.plan.setStyle(style(this.earlier), { diff: true });
   }
 
   dispose(): void {

@@ -20,6 +20,7 @@ export class Uploads {
   private readonly bar: HTMLProgressElement;
   private readonly text: HTMLElement;
   private readonly errors: HTMLElement;
+  private readonly start = document.querySelector<HTMLButtonElement>("#start");
 
   constructor(
     element: HTMLElement,
@@ -103,7 +104,8 @@ export class Uploads {
           this.failed += 1;
           this.sent.set(file, file.size);
           const item = document.createElement("li");
-          item.textContent = `${file.name}: ${reasonOf(error)}`;
+          const reason = reasonOf(error);
+          item.textContent = reason.startsWith(file.name) ? reason : `${file.name}: ${reason}`;
           this.errors.append(item);
           resolve();
         },
@@ -120,6 +122,8 @@ export class Uploads {
   private show(): void {
     const total = [...this.sent.keys()].reduce((sum, file) => sum + file.size, 0);
     const sent = [...this.sent.values()].reduce((sum, bytes) => sum + bytes, 0);
+    // Half a flight is not to be processed.
+    if (this.start) this.start.disabled = this.running > 0;
     this.bar.value = total ? sent / total : 0;
     const failed = this.failed ? `, ${this.failed} not taken` : "";
     const megabytes = (bytes: number): string => number(bytes / 1e6);

@@ -45,10 +45,13 @@ export class Verdicts {
       const names = aside.map(([name, reason]) => `${name}: ${reason}`);
       notes.push(note(KIND.warn, `${aside.length} files were set aside; the flight goes on without them.`, "", names));
     }
-    if (!verdict.findings?.some((finding) => finding.level === "refuse")) {
+    const levels = (verdict.findings ?? []).map(({ level }) => level);
+    if (!levels.includes("refuse")) {
       const gsd = verdict.gsd_m ? `, ${number(verdict.gsd_m * 100, 1)} cm a pixel` : "";
       const overlap = verdict.overlap ? `, ${number(verdict.overlap * 100)} % overlap` : "";
-      notes.unshift(note("note good", `The flight can be processed: ${verdict.photo_count} photos${gsd}${overlap}.`, "", []));
+      const isGood = !levels.includes("warn");
+      const words = isGood ? "The flight can be processed" : "The flight can be processed, with doubts";
+      notes.unshift(note(isGood ? "note good" : KIND.warn, `${words}: ${verdict.photo_count} photos${gsd}${overlap}.`, "", []));
     }
     this.place.replaceChildren(...notes);
   }

@@ -47,6 +47,7 @@ export class DraftForm {
   private readonly base = h("select", { id: "pile-base", name: "base" });
   private readonly elevation = h("input", { id: "pile-elevation", type: "number", step: "0.01", inputmode: "decimal" });
   private readonly elevationField: HTMLElement;
+  private readonly withoutMaterials: HTMLElement;
   private readonly showsBase = h("input", { type: "checkbox", checked: false });
   private readonly showsHeights = h("input", { type: "checkbox", checked: true });
   private readonly saveButton = h("button", { type: "submit", class: "button primary" }, "Save pile");
@@ -72,7 +73,9 @@ export class DraftForm {
       this.showWalls(this.wallButton.getAttribute("aria-pressed") !== "true");
       events.walls(this.wallButton.getAttribute("aria-pressed") === "true");
     }, { "aria-pressed": "false" });
+    this.withoutMaterials = h("p", { class: "guide" }, h("a", { href: `/sites/${survey.site_id}/materials`, target: "_blank" }, "State a material"), " and its density, and volumes become tonnes.");
     this.material.append(h("option", { value: "" }, "No material"), ...materials.map(({ id, name }) => h("option", { value: id }, name)));
+    this.withoutMaterials.hidden = materials.length > 0;
     this.base.append(...METHODS.filter(([method]) => method !== "survey" || survey.previous_id).map(([method, words]) => h("option", { value: method }, words)));
     this.elevationField = field("Elevation of the base, m", this.elevation);
     for (const input of [this.material, this.base, this.elevation]) input.addEventListener("change", this.onChange);
@@ -226,7 +229,7 @@ export class DraftForm {
         h("div", { class: "checks" },
           h("label", {}, this.showsHeights, "Colour heights above the base"),
           h("label", {}, this.showsBase, "Show the base")),
-        field("Name", this.name), field("Material", this.material), field("Base", this.base), this.elevationField, this.more),
+        field("Name", this.name), field("Material", this.material), this.withoutMaterials, field("Base", this.base), this.elevationField, this.more),
       h("footer", { class: "panel-footer" }, this.deleteButton,
         h("button", { type: "button", class: "button", onclick: () => this.events.cancel() }, "Cancel"), this.saveButton),
     );

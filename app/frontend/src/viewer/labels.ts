@@ -19,6 +19,7 @@ interface Item {
 export class Labels {
   readonly element = h("div", { class: "labels" });
   private readonly items = new Map<string, Item>();
+  private preferred = "";
 
   constructor(private readonly scene: Scene) {
     scene.onFrame(this.update);
@@ -49,6 +50,12 @@ export class Labels {
     this.scene.invalidate();
   }
 
+  /** Give one label room before the others. */
+  prefer(key: string): void {
+    this.preferred = key;
+    this.scene.invalidate();
+  }
+
   remove(key: string): void {
     this.items.get(key)?.element.remove();
     this.items.delete(key);
@@ -56,8 +63,10 @@ export class Labels {
 
   private readonly update = (): void => {
     const { position } = this.scene.camera;
+    const preferred = this.items.get(this.preferred);
+    const rank = (item: Item): number => 2 * Number(item.isFirst) + Number(item === preferred);
     const near = [...this.items.values()].sort(
-      (a, b) => Number(b.isFirst) - Number(a.isFirst) || a.place.distanceTo(position) - b.place.distanceTo(position),
+      (a, b) => rank(b) - rank(a) || a.place.distanceTo(position) - b.place.distanceTo(position),
     );
     const room = new Room();
     for (const item of near) {

@@ -8,6 +8,7 @@ import { CameraLayer } from "./camera_layer";
 import type { Grounds, Skin } from "./grounds";
 import type { Hud } from "./hud";
 import type { Decoder } from "./draco";
+import { otherDate } from "./other_date";
 import type { Scene } from "./scene";
 import { CHANGE_RAMP, type Shading } from "./shading";
 import { Swipe } from "./swipe";
@@ -49,9 +50,9 @@ export class Looks {
       this.restore();
     });
     const more = h("fieldset", {}, h("legend", {}, "Also show"),
-      checkbox("Camera positions", false, (isOn) => void this.tell(this.showCameras(isOn))),
-      hasPrevious && checkbox("Survey before, side by side", false, (isOn) => void this.tell(this.compare(isOn))));
-    this.menu = menu("layers", "Layers and colours", [skins, colours, more]);
+      checkbox("Camera positions", false, (isOn) => void this.tell(this.showCameras(isOn))));
+    const dates = hasPrevious ? [otherDate(context.api, survey, (id) => void this.tell(this.compare(id)))] : [];
+    this.menu = menu("layers", "Layers and colours", [skins, colours, more, ...dates]);
   }
 
   /** The chosen colours again, after another tool had its own. */
@@ -89,14 +90,14 @@ export class Looks {
     this.cameras = isOn && survey.cameras_url ? await CameraLayer.load(scene, frame, survey.cameras_url) : null;
   }
 
-  private async compare(isOn: boolean): Promise<void> {
+  private async compare(id: string | null): Promise<void> {
     const { api, survey, stage, scene, shading, decoder, grounds } = this.context;
     this.swipe?.dispose();
     this.swipe = null;
-    if (!isOn || !survey.previous_id || !grounds.model) return;
-    const previous = await api.survey(survey.previous_id);
-    if (!previous.model_url) throw new Error("The survey before has no model to compare with.");
-    this.swipe = new Swipe(stage, scene, shading, decoder, grounds.model, previous.model_url, [day(previous.flown_on), day(survey.flown_on)]);
+    if (!id || !grounds.model) return;
+    const earlier = await api.survey(id);
+    if (!earlier.model_url) throw new Error("That survey has no model to compare with.");
+    this.swipe = new Swipe(stage, scene, shading, decoder, grounds.model, earlier.model_url, [day(earlier.flown_on), day(survey.flown_on)]);
   }
 }
 

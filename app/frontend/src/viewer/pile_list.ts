@@ -28,7 +28,7 @@ export class PileList {
     const look = button("Find piles", "", () => waiting.look(), "Looking…");
     look.title = "Have a program look for piles, and carry over those of the survey before";
     this.element = h("div", { class: "pile-list" },
-      h("header", { class: "panel-header" }, h("div", {}, h("h2", { class: "panel-title" }, "Piles"), h("p", { class: "muted" }, `${survey.name}, ${day(survey.flown_on)}`))),
+      h("header", { class: "panel-header" }, h("div", {}, h("h2", { class: "panel-title" }, "Piles"), places(survey))),
       this.body,
       survey.can_edit && h("footer", { class: "panel-footer" }, look, draw),
     );
@@ -58,6 +58,15 @@ export class PileList {
     );
   }
 
+  /** Mark the pile that is looked at. */
+  mark(key: string): void {
+    for (const row of this.body.querySelectorAll<HTMLElement>(".row")) {
+      const isIt = row.dataset["key"] === key;
+      row.setAttribute("aria-current", String(isIt));
+      if (isIt) row.scrollIntoView({ block: "nearest" });
+    }
+  }
+
   /** That something waits, and what can be done with all of it. */
   private callToReview(count: number): HTMLElement {
     const isOne = count === 1;
@@ -80,7 +89,7 @@ export class PileList {
 
   private row(toe: SavedToe): HTMLElement {
     const amount = toe.volume ? volume(toe.volume.net_m3, toe.volume.net_u95_m3, this.survey) : "not measured";
-    return h("li", { class: "row" },
+    return h("li", { class: "row", "data-key": toe.id },
       h("button", { type: "button", class: "row-main", onclick: () => this.events.focus(toe.id), title: `Drawn by ${toe.drawn_by}, ${day(toe.drawn_at)}` },
         h("span", { class: "row-name" }, toe.name),
         h("span", { class: "row-value" }, amount)),
@@ -91,11 +100,16 @@ export class PileList {
   private item(item: Item): HTMLElement {
     const words = item.confidence === null ? "not in this survey" : `confidence ${number(100 * item.confidence)} %`;
     const onclick = (): void => (this.survey.can_edit ? this.events.review(item.key) : this.events.focus(item.key));
-    return h("li", { class: "row" },
+    return h("li", { class: "row", "data-key": item.key },
       h("button", { type: "button", class: "row-main", title: item.reasons.join("; "), onclick },
         h("span", { class: "row-name" }, item.name, h("span", { class: "badge" }, CHANGES[item.change])),
         h("span", { class: "row-value muted" }, words)));
   }
+}
+
+/** The pages of the survey and of its inventory. */
+function places({ id, site_id, name, flown_on }: Survey): HTMLElement {
+  return h("p", { class: "muted" }, h("a", { href: `/surveys/${id}` }, name), `, ${day(flown_on)} · `, h("a", { href: `/sites/${site_id}/inventory` }, "Inventory"));
 }
 
 function total(survey: Survey, count: number): HTMLElement {

@@ -69,6 +69,7 @@ export class PileLayer {
   focus(id: string): void {
     const ring = this.shown.get(id)?.ring;
     if (ring) focusRing(this.scene, ring);
+    this.labels.prefer(id);
   }
 
   /** Lay all lines again, after finer tiles have come. */

@@ -75,11 +75,11 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   const list = new PileList(survey, waiting, {
     draw: () => draw(),
     open: (toe) => openToe(toe),
-    focus: (key) => layer.focus(key),
+    focus,
     review: startReview,
   });
   const review = new Review(api, survey, {
-    show: (item) => layer.focus(item.key),
+    show: ({ key }) => focus(key),
     accept: (item) => waiting.accept(item),
     edit: (item) => editor.edit(item.toe, draftOf(item)),
     leaveOut: (item) => waiting.leaveOut(item),
@@ -93,8 +93,13 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
     if (survey.can_edit && !editor.isOpen) editor.create();
   }
 
+  function focus(key: string): void {
+    layer.focus(key);
+    list.mark(key);
+  }
+
   function openToe(toe: SavedToe): void {
-    layer.focus(toe.id);
+    focus(toe.id);
     if (survey.can_edit && !editor.isOpen) editor.edit(toe.toe, draftOfSaved(toe));
   }
 
