@@ -18,6 +18,11 @@ from app.storage import FAILURES
 
 _log = logging.getLogger(__name__)
 _API = "/api/"
+# What people are told where the protocol's own words do not help.
+_WORDS = {
+    404: ("There is no such page", "Check the address, or begin anew."),
+    405: ("Nothing to see at this address", "It takes forms only. Go back to the page before."),
+}
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:
@@ -64,11 +69,9 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     title, detail = error.name, error.description or ""
     if is_api():
         answer = problem(error.code, title, detail)
-    elif error.code == 404:
-        page, status = _page(404, "There is no such page", "Check the address, or begin anew.", "")
-        answer = Response(page, status)
     else:
-        answer = Response(_page(error.code, title, detail, "")[0], error.code)
+        words = _WORDS.get(error.code, (title, detail))
+        answer = Response(_page(error.code, *words, "")[0], error.code)
     # Which methods are allowed, when to try again: what the error knows goes along.
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):

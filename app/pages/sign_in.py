@@ -55,7 +55,7 @@ def end() -> ResponseReturnValue:
 @policy.anybody
 def forgotten() -> ResponseReturnValue:
     """Show the form that asks for a new password."""
-    return render_template("account/forgotten.html", is_sent=False)
+    return _forgotten(is_sent=False)
 
 
 @blueprint.post("/password")
@@ -71,7 +71,7 @@ def send() -> ResponseReturnValue:
             "A new password for Cairn",
             mail.public_link("sign_in.welcome", secret=secret),
         )
-    return render_template("account/forgotten.html", is_sent=True)
+    return _forgotten(is_sent=True)
 
 
 @blueprint.get("/welcome/<secret>")
@@ -95,6 +95,11 @@ def accept(secret: str) -> ResponseReturnValue:
         page = render_template("account/welcome.html", invitation=invitation, error=error)
         return page, error.status
     return redirect(url_for("home.overview"))
+
+
+def _forgotten(*, is_sent: bool) -> str:
+    has_mail = mail.is_configured()
+    return render_template("account/forgotten.html", is_sent=is_sent, has_mail=has_mail)
 
 
 def _page(email: str = "", error: InvalidInput | None = None) -> str:
