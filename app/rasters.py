@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,8 +91,8 @@ def hillshade_tile(product: Product, bounds: tuple[float, float, float, float]) 
     if elevation is None:
         return None
     shade = _inner(_shade(elevation, step_m))
-    grey = np.nan_to_num(255.0 * shade)
-    return _webp(np.dstack([grey, grey, grey, 255.0 * np.isfinite(shade)]).astype(np.uint8))
+    grey = np.nan_to_num(255.0 * shade).astype(np.uint8)
+    return _webp(cv2.merge([grey, grey, grey, 255 * np.isfinite(shade).astype(np.uint8)]))
 
 
 def height_tile(
@@ -105,7 +106,7 @@ def height_tile(
 
 
 def coloured_relief(
-    elevation: NDArray[np.float64], step_m: float, span_m: tuple[float, float]
+    elevation: NDArray[np.floating], step_m: float, span_m: tuple[float, float]
 ) -> NDArray[np.uint8]:
     """A surface lit from the north-west and coloured by elevation between two limits.
 
@@ -296,15 +297,15 @@ def _cells(
 
 def _elevation(
     product: Product, bounds: tuple[float, float, float, float]
-) -> tuple[NDArray[np.float64] | None, float]:
+) -> tuple[NDArray[np.floating] | None, float]:
     values = _warped(product, bounds, _MARGIN_PX)
     side_m = (bounds[2] - bounds[0]) / TILE_PX
     if values is None or not np.isfinite(values[0]).any():
         return None, side_m
-    return values[0].astype(np.float64), side_m
+    return values[0], side_m
 
 
-def _shade(elevation: NDArray[np.float64], step_m: float) -> NDArray[np.float64]:
+def _shade(elevation: NDArray[np.floating], step_m: float) -> NDArray[np.floating]:
     """Lambert's law, 0 to 1; NaN where there is no surface."""
     down, right = np.gradient(elevation, step_m)
     east, north = _EXAGGERATION * right, -_EXAGGERATION * down
@@ -312,7 +313,7 @@ def _shade(elevation: NDArray[np.float64], step_m: float) -> NDArray[np.float64]
     return np.asarray(np.clip(light, 0.0, 1.0))
 
 
-def _inner(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inner(values: NDArray[Any]) -> NDArray[Any]:
     return values[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX]
 
 
