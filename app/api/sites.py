@@ -45,7 +45,7 @@ class SiteFields(Shape):
 
 
 class SiteShape(SiteFields):
-    """A site."""
+    """A site; `epsg` is that of its first survey that was processed, 0 before."""
 
     id: UUID
     epsg: int

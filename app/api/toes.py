@@ -129,7 +129,10 @@ class VolumeShape(Shape):
 
 
 class ToeDraft(Shape):
-    """A pile to be saved."""
+    """A pile to be saved.
+
+    Without `pile_id` it is the pile of the toe that is drawn again, else the one of this name.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     pile_id: UUID | None = None

@@ -61,12 +61,12 @@ def save(survey: Survey, draft: Draft, replaces: Toe | None = None) -> Toe:
     material = toes.material_value(draft.material_id, survey)
     base = checked_base(survey, draft.base)
     measured = measuring.measure(survey.id, draft.name, draft.outline, base, material)
-    pile = _pile(survey, draft)
+    pile = _pile(survey, draft, replaces)
     now = datetime.now(UTC)
     if replaces is not None:
         replaces.superseded_at = now
         db.session.flush()
-    elif _current(pile.id, survey.id) is not None:
+    if _current(pile.id, survey.id) is not None:
         raise Conflict(
             f"{pile.name} has a toe in this survey already.", "Change that one.", field="name"
         )
@@ -179,12 +179,14 @@ def measurement_of(toe: Toe, measured: Measured) -> Measurement:
     )
 
 
-def _pile(survey: Survey, draft: Draft) -> Pile:
+def _pile(survey: Survey, draft: Draft, replaces: Toe | None) -> Pile:
+    """The pile that is named by its id, else that of the toe before, else by its name."""
     name = draft.name.strip()
     if not name:
         raise InvalidInput("The pile has no name.", "Give it one.", field="name")
-    if draft.pile_id is not None:
-        pile = db.session.get(Pile, draft.pile_id)
+    pile_id = draft.pile_id or (replaces and replaces.pile_id)
+    if pile_id is not None:
+        pile = db.session.get(Pile, pile_id)
         if pile is None or pile.site_id != survey.site_id:
             raise NotFound("The site has no such pile.", "Choose one of its list.")
     else:

@@ -92,6 +92,24 @@ def test_a_pile_is_saved_drawn_again_and_removed(client_of, survey):
     assert actions[-3:] == ["toe.draw", "toe.redraw", "toe.remove"]
 
 
+def test_a_toe_that_is_drawn_again_stays_with_its_pile(client_of, survey):
+    client, address = client_of("surveyor"), f"/api/v1/surveys/{survey.id}/toes"
+    made, other = (client.post(address, json=draft(name)) for name in ("Gravel", "Sand"))
+    renamed = client.put(
+        f"/api/v1/toes/{made.json['id']}",
+        json=draft("Gravel 0/32"),
+        headers={"If-Match": made.headers["ETag"]},
+    )
+    assert (renamed.json["pile_id"], renamed.json["name"]) == (made.json["pile_id"], "Gravel 0/32")
+    taken = client.put(
+        f"/api/v1/toes/{renamed.json['id']}",
+        json=draft("Sand", pile_id=other.json["pile_id"]),
+        headers={"If-Match": renamed.headers["ETag"]},
+    )
+    assert taken.status_code == 409
+    assert {toe["name"] for toe in client.get(address).json} == {"Gravel 0/32", "Sand"}
+
+
 def test_what_somebody_else_changed_is_not_overwritten(client_of, survey):
     client = client_of("surveyor")
     made = client.post(f"/api/v1/surveys/{survey.id}/toes", json=draft())
