@@ -168,6 +168,8 @@ def test_migrations_come_before_the_pods_that_need_them(name, hook):
     assert job["metadata"]["annotations"]["helm.sh/hook"] == hook
     container = job["spec"]["template"]["spec"]["containers"][0]
     assert container["args"][-2:] == ["db", "upgrade"]
+    # Pods that failed stay, with the logs that say why.
+    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
     # Nothing of the release is there yet that it could refer to.
     assert "envFrom" not in container
     assert "serviceAccountName" not in job["spec"]["template"]["spec"]
