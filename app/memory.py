@@ -11,14 +11,14 @@ _LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-# Of flights of 18 to 150 photos of 1.5 to 6 megapixels on two and eight cores, and of matching
+# Of flights of 12 to 50 photos of 1.5 to 20 megapixels on two and eight cores, and of matching
 # pairs of 20 megapixels at each quality. A stage gives back what it took, so the largest counts:
-# orthomosaic and model, which keep decoded photos up to a bound, or matching depths, which takes
-# bytes for each pixel of the photo on each core, and as much as on three for all.
-_BASE_BYTES = 0.8e9
+# orthomosaic and model, which keep decoded photos up to a bound, or matching depths. Both take
+# bytes for each pixel of the photo on each core, matching as much as on three more for all.
+_BASE_BYTES = 0.9e9
 _BYTES_A_PHOTO = 3.0e6
-_BYTES_A_PIXEL_KEPT, _MOST_KEPT_BYTES, _KEPT_A_CORE = 5.0, 1.9e9, 0.1e9
-_BYTES_A_PIXEL_AND_CORE = {"preview": 10.0, "standard": 22.0, "high": 70.0}
+_BYTES_A_PIXEL_KEPT, _MOST_KEPT_BYTES, _PICTURES_A_PIXEL_AND_CORE = 5.0, 1.9e9, 16.0
+_DEPTHS_A_PIXEL_AND_CORE = {"preview": 10.0, "standard": 22.0, "high": 70.0}
 _SHARED_CORES = 3
 
 
@@ -55,8 +55,8 @@ def needed_bytes(photo_count: int, photo_px: int, quality: str, cores: int) -> f
     cores : int
     """
     kept = min(photo_count * photo_px * _BYTES_A_PIXEL_KEPT, _MOST_KEPT_BYTES)
-    pictures = kept + cores * _KEPT_A_CORE
-    depths = (cores + _SHARED_CORES) * photo_px * _BYTES_A_PIXEL_AND_CORE[quality]
+    pictures = kept + cores * photo_px * _PICTURES_A_PIXEL_AND_CORE
+    depths = (cores + _SHARED_CORES) * photo_px * _DEPTHS_A_PIXEL_AND_CORE[quality]
     return _BASE_BYTES + photo_count * _BYTES_A_PHOTO + max(pictures, depths)
 
 

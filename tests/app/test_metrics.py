@@ -216,3 +216,17 @@ def test_a_survey_gets_the_cores_that_its_memory_allows_and_the_queue_that_holds
     assert queues.survey_queue(5000, *flight[1:]) == queues.LARGE
     # Kept photos are bounded, so a large flight is no hundred gigabytes.
     assert memory.needed_bytes(1000, *flight[1:], 8) < 16e9
+
+
+@pytest.mark.parametrize(
+    ("flight", "cores", "peak_gb"),
+    [
+        ((12, 1_500_000, "preview"), 2, 1.0),
+        ((40, 1_500_000, "preview"), 2, 1.1),
+        ((18, 6_000_000, "standard"), 2, 1.33),
+        ((18, 6_000_000, "standard"), 8, 1.88),
+        ((50, 20_000_000, "preview"), 2, 2.64),
+    ],
+)
+def test_predicted_memory_held_what_workers_held_and_not_twice_as_much(flight, cores, peak_gb):
+    assert peak_gb < memory.needed_bytes(*flight, cores) / 1e9 < 2.0 * peak_gb
