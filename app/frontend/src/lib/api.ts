@@ -175,11 +175,6 @@ export class ProblemError extends Error {
   }
 }
 
-/** Whether an error only says that its request was given up. */
-export function isAbort(error: unknown): boolean {
-  return error instanceof DOMException && error.name === "AbortError";
-}
-
 /** Words for a person about an error of a request. */
 export function wordsOf(error: unknown): string {
   if (error instanceof ProblemError) return error.message;

@@ -70,7 +70,7 @@ function note(kind: string, message: string, remedy: string, photos: string[]): 
   if (photos.length) {
     const list = document.createElement("details");
     const summary = document.createElement("summary");
-    summary.textContent = `${photos.length} photos`;
+    summary.textContent = photos.length === 1 ? "1 photo" : `${photos.length} photos`;
     const names = document.createElement("p");
     const more = photos.length > SHOWN_PHOTOS ? ` and ${photos.length - SHOWN_PHOTOS} more` : "";
     names.textContent = photos.slice(0, SHOWN_PHOTOS).join(", ") + more;

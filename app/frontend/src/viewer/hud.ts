@@ -72,7 +72,7 @@ export class Hud {
 }
 
 /** The largest of 1, 2, 5 times a power of ten that is not above a length. */
-export function roundLength(length_m: number): number {
+function roundLength(length_m: number): number {
   const power = 10 ** Math.floor(Math.log10(length_m));
   const steps = [5, 2, 1].map((step) => step * power);
   return steps.find((step) => step <= length_m) ?? power;

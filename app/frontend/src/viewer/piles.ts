@@ -106,7 +106,7 @@ export class PileLayer {
 }
 
 /** Look at a ring. */
-export function focusRing(scene: Scene, ring: Ring): void {
+function focusRing(scene: Scene, ring: Ring): void {
   const centre = new Vector3(...middle(ring.vertices));
   const radius = Math.max(...ring.vertices.map((v: Local) => centre.distanceTo(new Vector3(...v))));
   scene.focus(centre, Math.max(4, 1.4 * radius));

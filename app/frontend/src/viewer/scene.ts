@@ -24,7 +24,6 @@ export class Scene {
   readonly controls: MapControls;
   split: Split | null = null;
   private readonly framed = new Set<() => void>();
-  private readonly settled = new Set<() => void>();
   private readonly raycaster = new Raycaster();
   private readonly resizer: ResizeObserver;
   private readonly extent = new Box3(new Vector3(-50, -50, -5), new Vector3(50, 50, 5));
@@ -60,16 +59,6 @@ export class Scene {
   onFrame(callback: () => void): () => void {
     this.framed.add(callback);
     return () => this.framed.delete(callback);
-  }
-
-  /** Call something after the view came to rest. */
-  onSettled(callback: () => void): void {
-    this.settled.add(callback);
-    let timer = 0;
-    this.controls.addEventListener("change", () => {
-      window.clearTimeout(timer);
-      timer = window.setTimeout(callback, 150);
-    });
   }
 
   /** Say how large the survey is, and look at all of it. */
@@ -210,12 +199,8 @@ export class Scene {
     this.controls.target.lerpVectors(from.target, to.target, eased);
     this.camera.position.lerpVectors(from.position, to.position, eased);
     this.controls.update();
-    if (t < 1) {
-      this.invalidate();
-    } else {
-      this.flight = null;
-      for (const callback of this.settled) callback();
-    }
+    if (t < 1) this.invalidate();
+    else this.flight = null;
   }
 
   private drawSplit({ share, show, restore }: Split): void {
