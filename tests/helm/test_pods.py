@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from app import clock
 from tests.helm.chart import changed, example, one, pods, render
 
 
@@ -120,6 +121,7 @@ def test_a_job_in_work_counts_as_work():
         "running_survey_large": "rq:wip:survey-large",
     }
     assert formula == "waiting_survey_large + running_survey_large"
+    assert scaled["advanced"]["scalingModifiers"]["target"] == "1"
     assert scaled["minReplicaCount"] == 0
     assert scaled["scaleTargetRef"]["name"] == "cairn-worker-large"
 
@@ -129,6 +131,12 @@ def test_a_worker_uses_the_cores_that_it_requests_and_no_more():
         (worker,) = pods(render(example("whole")))[f"cairn-worker-{pool}"]["containers"]
         (cores,) = [variable for variable in worker["env"] if variable["name"] == "CORES"]
         assert cores["valueFrom"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
+
+
+def test_what_the_clock_does_each_minute_makes_no_workers():
+    scaled = one(render(example("whole")), "ScaledObject", "-worker-short")["spec"]
+    each_minute = sum(seconds == 60 for seconds in clock.EVERY.values())
+    assert int(scaled["advanced"]["scalingModifiers"]["target"]) >= each_minute > 1
 
 
 def test_without_keda_the_number_of_workers_is_fixed():
