@@ -281,5 +281,5 @@ def _grid_of(patches: list[PatchFile], cells: CellFrame, epsg: int) -> tuple[Gri
 
 
 DENSE: Stage[DenseInputs, DenseOptions, DenseSurface] = Stage(
-    name="dense", version=1, weight=4.0, run=_run, load=DenseSurface.load
+    name="dense", version=2, weight=4.0, run=_run, load=DenseSurface.load
 )

@@ -5,6 +5,10 @@ ripples on a surface that should be smooth. Here every pixel's disparity is corr
 least-squares match of the window around it, the right picture being warped by the smoothed
 disparities themselves. So sloping and curved ground is matched as such.
 
+What is compared in a window is how the pictures vary around its mean there, not their brightness:
+beside a bright or dark edge, local contrast is a ramp that belongs to the edge and not to the
+ground below it, and would draw the ground's height to that of the edge.
+
 With windows of response ``k`` (1 for a plane, falling for finer structure) the corrections
 converge to ``k / (1 - k + k²)`` of the true shape: a crest or a toe is not rounded to second
 order, only detail finer than the window is lost.
@@ -27,8 +31,8 @@ import numpy as np
 from reconstruction.spline import coefficients_1d, value_and_slope
 from reconstruction.stereo import Contrast, Picture
 
+# Of the windows, and of the smoothing between two steps.
 _WINDOW_SIGMA_PX = 1.8
-_SMOOTH_SIGMA_PX = 1.8
 # Pixels that a Gaussian window averages over.
 _EQUIVALENT_PX = 4.0 * np.pi * _WINDOW_SIGMA_PX**2
 _ITERATIONS = 3
@@ -79,33 +83,26 @@ def _refine(left: Contrast, right: Contrast, disparity: Picture) -> tuple[Pictur
     known = ~np.isnan(disparity)
     weight = known.astype(np.float32)
     start = np.where(known, disparity, np.float32(0.0))
-    share = _blur(weight, _SMOOTH_SIGMA_PX)
+    share = _blur(weight)
     current = start
     left_slope = _slope(coefficients_1d(left.values))
     right_spline = coefficients_1d(right.values)
-    squares = np.empty_like(current)
-    products = np.empty_like(current)
-    residuals = np.empty_like(current)
+    slope, difference = np.empty_like(current), np.empty_like(current)
     for _ in range(_ITERATIONS):
-        base = _blur(current * weight, _SMOOTH_SIGMA_PX)
+        base = _blur(current * weight)
         _keep_edges(base, share, current, weight, _EDGE_PX)
         _compare(
-            left.values,
-            left_slope,
-            right_spline,
-            right.valid,
-            base,
-            weight,
-            squares,
-            products,
-            residuals,
+            left.values, left_slope, right_spline, right.valid, base, weight, slope, difference
         )
-        normal = _blur(squares, _WINDOW_SIGMA_PX)
-        right_hand = _blur(products, _WINDOW_SIGMA_PX)
+        mean_slope, mean_difference = _blur(slope), _blur(difference)
+        normal = _within(_blur(slope * slope), mean_slope, mean_slope, share)
+        right_hand = _within(_blur(slope * difference), mean_slope, mean_difference, share)
         current = _corrected(base, normal, right_hand)
-    misfit = _blur(residuals, _WINDOW_SIGMA_PX)
-    texture = _blur(left.values * left.values * weight, _WINDOW_SIGMA_PX)
-    sigma = _judge(current, start, squares, normal, misfit, texture)
+    misfit = _within(_blur(difference * difference), mean_difference, mean_difference, share)
+    values = left.values * weight
+    mean = _blur(values)
+    texture = _within(_blur(values * values), mean, mean, share)
+    sigma = _judge(current, start, slope, normal, misfit, texture)
     return current, sigma
 
 
@@ -117,8 +114,8 @@ def _without_streaks(disparity: Picture) -> Picture:
     return np.where(fixed == -32768, np.float32(np.nan), disparity)
 
 
-def _blur(values: Picture, sigma_px: float) -> Picture:
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma_px))
+def _blur(values: Picture) -> Picture:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), _WINDOW_SIGMA_PX))
 
 
 def _slope(values: Picture) -> Picture:
@@ -133,16 +130,16 @@ def _corrected(base, normal, right_hand):  # type: ignore[no-untyped-def]
     out = np.empty_like(base)
     for row in range(base.shape[0]):
         for col in range(base.shape[1]):
-            step = right_hand[row, col] / (normal[row, col] + _TINY)
+            step = right_hand[row, col] / (max(normal[row, col], np.float32(0.0)) + _TINY)
             out[row, col] = base[row, col] + min(max(step, -_MAX_STEP_PX), _MAX_STEP_PX)
     return out
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _judge(current, start, squares, normal, misfit, texture):  # type: ignore[no-untyped-def]
+def _judge(current, start, slope, normal, misfit, texture):  # type: ignore[no-untyped-def]
     """Sigma of the disparities; those that are no good become NaN.
 
-    ``squares`` is 0 where there is no start value and where the right photo shows nothing.
+    ``slope`` is 0 where there is no start value and where the right photo shows nothing.
     """
     sigma = np.empty_like(current)
     for row in range(current.shape[0]):
@@ -152,7 +149,7 @@ def _judge(current, start, squares, normal, misfit, texture):  # type: ignore[no
             )
             sigma[row, col] = value
             if (
-                squares[row, col] == 0.0
+                slope[row, col] == 0.0
                 or not value <= _MAX_SIGMA_PX
                 or misfit[row, col] > _MAX_UNEXPLAINED * texture[row, col]
                 or abs(current[row, col] - start[row, col]) > _MAX_CHANGE_PX
@@ -177,14 +174,14 @@ def _keep_edges(base, share, current, weight, edge_px):  # type: ignore[no-untyp
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _compare(  # type: ignore[no-untyped-def]
-    left, left_slope, right, right_valid, base, weight, squares, products, residuals
+    left, left_slope, right, right_valid, base, weight, slopes, differences
 ):
-    """Products of the normal equations: slope², slope · difference, difference²."""
+    """What a step in disparity would change, and what differs; 0 where one photo shows nothing."""
     rows, cols = left.shape
     for row in range(rows):
         line, seen = right[row], right_valid[row]
         for col in range(cols):
-            squares[row, col] = products[row, col] = residuals[row, col] = 0.0
+            slopes[row, col] = differences[row, col] = 0.0
             x = np.float32(col) - base[row, col]
             ix = int(np.floor(x))
             if weight[row, col] == 0.0 or ix < 1 or ix >= cols - 2 or not seen[ix]:
@@ -192,8 +189,15 @@ def _compare(  # type: ignore[no-untyped-def]
             t = np.float32(x - ix)
             value, slope = value_and_slope(line[ix - 1], line[ix], line[ix + 1], line[ix + 2], t)
             # The mean of both slopes: first-order bias of either one cancels.
-            slope = np.float32(0.5) * (slope + left_slope[row, col])
-            difference = value - left[row, col]
-            squares[row, col] = slope * slope
-            products[row, col] = slope * difference
-            residuals[row, col] = difference * difference
+            slopes[row, col] = np.float32(0.5) * (slope + left_slope[row, col])
+            differences[row, col] = value - left[row, col]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _within(products, first, second, share):  # type: ignore[no-untyped-def]
+    """Weighted sums of products, in place less what the windows' means alone would give."""
+    for row in range(products.shape[0]):
+        for col in range(products.shape[1]):
+            mean = first[row, col] * second[row, col] / (share[row, col] + _TINY)
+            products[row, col] -= mean
+    return products

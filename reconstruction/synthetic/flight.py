@@ -33,7 +33,7 @@ from reconstruction.synthetic.sensor import Exposure, develop
 from reconstruction.synthetic.targets import target_places, write_gcp_list
 from reconstruction.synthetic.truth import true_block, write_piles, write_surfaces
 
-VERSION = 4
+VERSION = 5
 _TERRAIN_CELL_M = 0.05
 _SENSOR_WIDTH_MM = 13.2
 _FIRST_PHOTO = datetime(2026, 5, 4, 10, 42, 7)

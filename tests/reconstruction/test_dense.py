@@ -186,7 +186,9 @@ def test_noise_estimate_is_the_noise(dsm, local_points, surface):
     error = errors_gsd(local_points, surface)[away] * surface.gsd_m
     error = error[np.abs(error) < 5.0 * 1.4826 * np.median(np.abs(error))]
     assert dsm.noise is not None
-    assert dsm.noise.sigma_m == pytest.approx(error.std(), rel=0.3)
+    # Noise is counted again in the fine detail that stands for what matching took away, so the
+    # estimate is on the large side; it must never be on the small one.
+    assert 0.9 < dsm.noise.sigma_m / error.std() < 1.5
     # Matching is all that is wrong here, and its errors are forgotten after some windows.
     far = 15.0 * surface.grid.cell_size_m
     assert dsm.noise.variogram(np.array([far]))[0] > 0.7 * dsm.noise.sigma_m**2

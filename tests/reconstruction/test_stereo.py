@@ -76,6 +76,19 @@ def test_crests_and_toes_are_not_rounded(fine_texture):
     assert abs(np.nanmean((disparity - shape)[INSIDE][at_bottom])) < 0.02
 
 
+def test_bright_material_does_not_draw_its_flank_to_its_edge(fine_texture):
+    """A toe where weakly textured bright material rises from dark ground."""
+    toe = 250
+    fine = (fine_texture - 120.0) * 0.2 + 60.0
+    fine[:, (toe - 20) * FINE :] += 100.0
+    shape = 20.0 + 0.08 * np.maximum(X - toe, 0.0)
+    left, right = pictures(fine, shape, noise=0.3)
+    disparity, _ = refine(left, right, match(left, right, 64))
+    error = (disparity - shape)[20:-20, toe + 8 : toe + 28]
+    assert np.isfinite(error).mean() > 0.9
+    assert np.abs(np.nanmedian(error, axis=0)).max() < 0.05
+
+
 def test_steps_stay_sharp(fine_texture):
     shape = np.where((X // 60).astype(int) % 2 == 0, 20.0, 26.0)
     left, right = pictures(fine_texture, shape)
