@@ -66,7 +66,7 @@ def _count(photos: tuple[Photo, ...], set_aside: tuple[tuple[str, str], ...]) ->
         yield Finding(
             "refuse",
             "too-few",
-            f"{len(photos)} usable photos, and at least {LEAST_PHOTOS} are needed.",
+            f"Usable photos: {len(photos)}; at least {LEAST_PHOTOS} are needed.",
             "Add the rest of the flight, and copy damaged photos again from the card.",
         )
     if set_aside:

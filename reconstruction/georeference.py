@@ -235,7 +235,7 @@ def _frame(
             f"Only {len(places)} of the {len(model.shots)} registered photos have a position and"
             f" there are {len(control.control_points)} control points: scale and place are"
             " unknown, and without scale there is no volume.",
-            "Give positions (--geo FILE) or at least three ground control points (--gcp FILE).",
+            "Give positions or at least three ground control points.",
         )
     latitude = float(np.median([place[0] for place in places]))
     longitude = float(np.median([place[1] for place in places]))

@@ -205,7 +205,7 @@ def _weigh(evidence: list[Evidence]) -> Array:
         )
         raise InputError(
             f"Which way is down cannot be told: the evidence disagrees ({listed}).",
-            "Add ground control points (--gcp), or fly again with the camera looking down.",
+            "Add ground control points, or fly again with the camera looking down.",
         )
     return np.asarray(down, dtype=np.float64)
 

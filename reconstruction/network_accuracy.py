@@ -101,11 +101,11 @@ def loosely_known(accuracy: Mapping[str, Any], has_scale: bool) -> tuple[str, ..
         )
         remedy = (
             "Fly several strips side by side, and some photos with the camera tilted by 30°; or add"
-            " ground control points (--gcp), five or more."
+            " ground control points, five or more."
         )
     else:
         cause = f"distances are known to ± {_U95 * accuracy['horizontal_scale_sigma']:.1%} only"
-        remedy = "RTK or five ground control points around the site (--gcp) make them accurate."
+        remedy = "RTK or five ground control points around the site make them accurate."
     return (
         f"Volumes are uncertain by ± {volume_u95:.0%} and elevations by"
         f" ± {_U95 * accuracy['vertical_sigma_m']:.1f} m, because {cause}. {remedy}",
@@ -128,7 +128,7 @@ def contradicting_lenses(accuracy: Mapping[str, Any]) -> tuple[str, ...]:
                 f"{name}: the photos state a focal length of {lens['focal_stated_px']:.0f}"
                 f" ± {_U95 * lens['focal_stated_px_sigma']:.0f} px, and {lens['focal_px']:.0f}"
                 f" ± {_U95 * lens['focal_px_sigma']:.0f} px came out of what they show. Give the"
-                " camera's own files, neither cropped nor scaled; control points (--gcp) or tilted"
+                " camera's own files, neither cropped nor scaled; control points or tilted"
                 " photos tell which is right."
             )
     return tuple(notes)

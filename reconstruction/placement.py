@@ -185,7 +185,7 @@ def judge_heights(
         f"The measured altitudes contradict the geometry: they rise or fall by {rise:.0f} m against"
         f" the photos and would tilt the survey by {turn_deg:.0f}°. They were used for the mean"
         " elevation only; elevations are not to be compared with other surveys."
-        " Ground control points (--gcp) would settle them.",
+        " Ground control points would settle them.",
     )
 
 

@@ -65,8 +65,7 @@ def _place_and_scale(photos: tuple[Photo, ...], control_count: int) -> Iterator[
         "no-positions",
         f"{have}, and there are {control_count or 'no'} ground control points: nothing tells the"
         " place and scale, and without scale there is no volume.",
-        f"Give at least {_LEAST_CONTROL} ground control points, better 5 (--gcp), or a position"
-        " file (--geo).",
+        f"Give at least {_LEAST_CONTROL} ground control points, better 5, or a position file.",
     )
 
 
@@ -107,7 +106,7 @@ def _same_place(photos: tuple[Photo, ...], layout: Layout) -> Iterator[Finding]:
             f"The positions of {placed} photos lie within {layout.spread_m:.2f} m: all were taken"
             " from the same place, and from there no depth can be measured.",
             "Fly over the site. If the drone did move and its receiver was stuck, give a position"
-            " file (--geo).",
+            " file.",
         )
         return
     xy = layout.xy[layout.placed]
@@ -207,7 +206,7 @@ def _rtk(photos: tuple[Photo, ...], control_count: int) -> Iterator[Finding]:
             "positions-coarse",
             "The positions are good to metres: without control points, place and scale are"
             " no better.",
-            "Ground control points (--gcp) make volumes accurate.",
+            "Ground control points make volumes accurate.",
         )
     if len(datums) > 1:
         shown = ", ".join(f"{count} {datum}" for datum, count in datums.most_common())
@@ -215,5 +214,5 @@ def _rtk(photos: tuple[Photo, ...], control_count: int) -> Iterator[Finding]:
             "warn",
             "altitudes-mixed",
             f"The altitudes are not of one kind ({shown}).",
-            "Give one vertical datum with a position file (--geo).",
+            "Give one vertical datum with a position file.",
         )

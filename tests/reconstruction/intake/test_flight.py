@@ -41,7 +41,7 @@ def test_a_good_flight_has_no_warning_and_its_planted_numbers(judge, strips):
 def test_too_few(judge, strips, count):
     verdict = judge(strips()[:count])
     assert codes(verdict, "refuse") >= {"too-few"}
-    with pytest.raises(InputError, match=f"{count} usable photos") as caught:
+    with pytest.raises(InputError, match=f"Usable photos: {count}") as caught:
         verdict.require_usable()
     assert caught.value.hint
 

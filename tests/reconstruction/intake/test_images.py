@@ -196,7 +196,7 @@ def test_stage_round_trip(tmp_path, write_photo):
 
 def test_refused_flight_names_reason_and_remedy(write_photo, read):
     write_photo("a.jpg")
-    with pytest.raises(InputError, match=r"1 usable photos.*Add the rest"):
+    with pytest.raises(InputError, match=r"Usable photos: 1.*Add the rest"):
         read().judged().require_usable()
 
 
