@@ -76,7 +76,7 @@ def test_no_positions_and_no_control_is_refused(judge, strips):
     for control in (0, 2):
         refused = finding(judge(photos, control=control), "no-positions")
         assert refused.level == "refuse"
-        assert "--gcp" in refused.remedy
+        assert "ground control points" in refused.remedy
     two_left = (*strips()[:2], *photos[2:])
     assert "Only 2 photos" in finding(judge(two_left), "no-positions").message
 
