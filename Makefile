@@ -4,7 +4,7 @@
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 TEST_READY := .venv/.ready-tests
-TEST_PACKAGES := chromium nginx poppler-utils prometheus wrk
+TEST_PACKAGES := chromium libatomic1 nginx poppler-utils prometheus wrk
 PAGES := app/static/dist/manifest.json
 FRONTEND := app/frontend
 CHART_TOOLS := build/chart-tools/helm4
