@@ -58,6 +58,9 @@ def upload(page, flight):
         else:
             route.continue_()
 
+    # Requests of a page that is still coming are not caught for sure.
+    page.wait_for_selector("input[type=file]", state="attached")
+    page.wait_for_load_state("networkidle")
     page.route("**/api/v1/uploads/*", unreliable)
     files = sorted((flight / "images").glob("*.JPG"))
     page.set_input_files("input[type=file]", [str(path) for path in files])
@@ -114,7 +117,7 @@ def farthest_m(clicked, saved):
 
 
 def test_from_the_photos_to_the_inventory(page, flight):
-    page.click("text=New site")
+    page.click('a[href$="/sites/new"]')
     page.fill("input[name=name]", "Pit <b>1</b> & co")
     check_access(page)
     page.click("button.primary")
