@@ -196,6 +196,7 @@ def match_photo(
     left_view, left_colors, left_spline = _read(block, pairs[0].left, photos, options)
     results = []
     for pair in pairs:
+        # Its colours are not needed, and would stay in memory under a name.
         right_view, right_spline = _read(block, pair.right, photos, options)[::2]
         ground = np.concatenate((block.points_of(pair.left), block.points_of(pair.right)))
         rectification = rectify(left_view, right_view, ground)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from reconstruction.alone import alone
 from reconstruction.control import read_control
 from reconstruction.dense import DENSE, DenseInputs
 from reconstruction.dsm import DSM, DsmOptions
-from reconstruction.errors import Cancelled, OptionError
+from reconstruction.errors import OptionError
 from reconstruction.features import FEATURES, FeatureInputs
 from reconstruction.georeference import GEOREFERENCE, GeoreferenceInputs
 from reconstruction.images import IMAGES, PhotoFolder, PhotoSet, listing
@@ -126,13 +127,6 @@ class _Kitchen:
         self.log(stage.name, "resumed" if finished.resumed else "finished", **seconds)
         return finished
 
-    def wait(self) -> None:
-        """Say that another run is at work in this survey folder; raises `Cancelled`."""
-        message = "Waiting for another run in this survey folder to end"
-        if self.cancelled.is_set():
-            raise Cancelled(message)
-        self.report(RECIPE[0].name, 0.0, message)
-
     def skip(self, stage: Stage[Any, Any, Any], why: str) -> None:
         """Pass over a stage that nothing needs."""
         self.report(stage.name, self._share_before(stage) + stage.weight / _TOTAL_WEIGHT, why)
@@ -196,9 +190,11 @@ def reconstruct(
     _prepare(request)
     stop = cancelled or threading.Event()
     kitchen = _Kitchen(request.survey, jobs, report, tell, stop, spreader)
+    waiting = Run(partial(report, RECIPE[0].name), cancelled=stop)
+    message = "Waiting for another run in this survey folder to end"
     try:
         with (
-            alone(request.survey / LOCK_FILE, kitchen.wait),
+            alone(request.survey / LOCK_FILE, lambda: waiting.progress(0.0, message)),
             rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE_BYTES),
         ):
             return _follow(request, kitchen)

@@ -14,9 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import rasterio.features
 import shapely
-from affine import Affine
 from scipy import ndimage
 
 from volumetrics.errors import VolumetricsError
@@ -25,7 +23,7 @@ from volumetrics.judge import judge
 from volumetrics.mounds import mounds
 from volumetrics.snap import snap
 from volumetrics.survey import Survey
-from volumetrics.terrain import Mask, Terrain, analyse
+from volumetrics.terrain import Mask, Terrain, analyse, patches
 from volumetrics.toe import Toe
 from volumetrics.walls import walls_along
 
@@ -192,9 +190,7 @@ def _window(terrain: Terrain, place: tuple[slice, slice]) -> Terrain:
 
 def _outline(grid: Grid, mask: Mask) -> shapely.Polygon | None:
     """The largest part of the cells, without stairs."""
-    transform = Affine(grid.cell_size_m, 0.0, grid.west_m, 0.0, -grid.cell_size_m, grid.north_m)
-    shapes = rasterio.features.shapes(mask.astype(np.uint8), mask, transform=transform)
-    parts = [shapely.Polygon(shape["coordinates"][0]) for shape, _ in shapes]
+    parts = [shapely.Polygon(patch.exterior) for patch in patches(grid, mask)]
     reach = 1.5 * grid.cell_size_m
     rounded = [
         part.buffer(reach).buffer(-2.0 * reach).buffer(reach).simplify(0.5 * grid.cell_size_m)

@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import rasterio.features
 import shapely
-from affine import Affine
 from scipy import ndimage
 
 from volumetrics.grid import Array, Grid, area_fraction
-from volumetrics.terrain import STEEP, Mask, below, disk, steepness
+from volumetrics.terrain import STEEP, Mask, below, disk, patches, steepness
 from volumetrics.toe import Toe, around
 
 # Wider things cannot be told from a part of the pile by their shape.
@@ -116,8 +114,6 @@ def _standing(grid: Grid, mask: Mask, steep: Mask) -> Standing | None:
     confidence = float(np.clip(2.0 * upright, 0.0, 1.0) * np.clip(height_m / 0.8, 0.0, 1.0))
     if confidence < 0.25:
         return None
-    transform = Affine(cell_m, 0.0, grid.west_m, 0.0, -cell_m, grid.north_m)
-    shapes = rasterio.features.shapes(covered.astype(np.uint8), covered, transform=transform)
-    parts = [shapely.Polygon(shape["coordinates"][0]) for shape, _ in shapes]
+    parts = [shapely.Polygon(patch.exterior) for patch in patches(grid, covered)]
     largest = max(parts, key=lambda part: part.area)
     return Standing(largest.simplify(0.7 * cell_m), height_m, confidence)

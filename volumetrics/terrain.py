@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+import rasterio.features
+import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -106,6 +109,13 @@ def disk(radius_cells: float) -> Mask:
     reach = max(1, int(radius_cells))
     offset = np.arange(-reach, reach + 1)
     return np.asarray(np.hypot(offset[:, None], offset[None, :]) <= max(radius_cells, 1.0))
+
+
+def patches(grid: Grid, mask: Mask) -> list[shapely.Polygon]:
+    """The areas of chosen cells that hang together, along the edges of the cells."""
+    transform = Affine(grid.cell_size_m, 0.0, grid.west_m, 0.0, -grid.cell_size_m, grid.north_m)
+    shapes = rasterio.features.shapes(mask.astype(np.uint8), mask, transform=transform)
+    return [shapely.geometry.shape(shape) for shape, _ in shapes]
 
 
 def narrow(grid: Grid) -> Mask:

@@ -10,13 +10,11 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import rasterio.features
 import shapely
-from affine import Affine
 from scipy import ndimage
 
 from volumetrics.grid import Grid
-from volumetrics.terrain import Mask, disk, narrow
+from volumetrics.terrain import Mask, disk, narrow, patches
 from volumetrics.toe import Toe
 
 _REACH_CELLS = 2.5
@@ -50,7 +48,7 @@ def beside_walls(grid: Grid, toe: Toe) -> Toe:
     if min(few.elevation_m.shape) < 2 or not np.isfinite(few.elevation_m).any():
         return toe
     is_wall = narrow(few)
-    walls = cell_area(few, is_wall)
+    walls = shapely.union_all(patches(few, is_wall))
     drawn = toe.polygon
     if walls.is_empty or drawn.exterior.distance(walls) > 2.0 * _GAP_M:
         return toe
@@ -63,13 +61,6 @@ def beside_walls(grid: Grid, toe: Toe) -> Toe:
     polygon = shapely.Polygon(outline, drawn.interiors)
     found = walls_along(few, is_wall, polygon)
     return replace(toe, polygon=polygon, walls=found) if found and polygon.is_valid else toe
-
-
-def cell_area(grid: Grid, mask: Mask) -> shapely.Geometry:
-    """The area of chosen cells."""
-    transform = Affine(grid.cell_size_m, 0.0, grid.west_m, 0.0, -grid.cell_size_m, grid.north_m)
-    shapes = rasterio.features.shapes(mask.astype(np.uint8), mask, transform=transform)
-    return shapely.union_all([shapely.geometry.shape(shape) for shape, _ in shapes])
 
 
 def walls_along(grid: Grid, is_wall: Mask, polygon: shapely.Geometry) -> shapely.Geometry | None:
