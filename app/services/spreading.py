@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import pickle
 import shutil
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from app import queues
+from app import bundle, queues
 from app.storage import Storage
 
 if TYPE_CHECKING:
@@ -133,8 +132,7 @@ def compute(storage: Storage, survey_id: UUID, plan: str, number: int, cores: in
         folder.mkdir()
         results = Run(jobs=cores).compute(function, shards, folder, "shards")
         (folder / _RESULTS).write_bytes(pickle.dumps(results))
-        with tarfile.open(root / "archive", "w") as tar:
-            tar.add(folder, ".")
+        bundle.pack(folder, root / "archive")
         storage.send(survey_id, f"{plan}-{number}-results", root / "archive")
 
 
@@ -146,8 +144,7 @@ def _taken(storage: Storage, survey_id: UUID, name: str, path: Path) -> Any:
 
 def _unpack(archive: Path, folder: Path) -> list[Any]:
     files = archive.with_name("files")
-    with tarfile.open(archive) as tar:
-        tar.extractall(files, filter="data")
+    bundle.unpack(archive, files)
     results = files / _RESULTS
     found: list[Any] = pickle.loads(results.read_bytes())  # noqa: S301 - as above
     results.unlink()

@@ -1,7 +1,7 @@
 """Storage in a store that speaks S3.
 
     surveys/ID/photos/NAME            what was uploaded
-    surveys/ID/work/STAGE.tar         finished stages, for the worker that goes on after a dead one
+    surveys/ID/work/STAGE.zip         finished stages, for the worker that goes on after a dead one
     surveys/ID/handed/NAME            shards of a stage and their results, on their way
     surveys/ID/products/VERSION/NAME  products of one run
     surveys/ID/products.json          which version counts, with the size of each of its files
@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import shutil
-import tarfile
 import tempfile
 import threading
 import time
@@ -30,6 +29,7 @@ from uuid import UUID, uuid4
 
 from botocore.exceptions import ClientError
 
+from app import bundle
 from app.storage.product import Product, no_such
 from app.storage.s3_client import AT_ONCE, client, patiently, tell_gdal
 from app.storage.s3_partial import S3Partial
@@ -138,9 +138,9 @@ class S3Storage:
         """Unpack the stages that an earlier worker kept and this one does not have."""
         folder, prefix = self._place(survey_id, "workspace"), f"{self._survey(survey_id)}work/"
         for item in patiently(self._list, prefix):
-            stage = item["Key"].removeprefix(prefix).removesuffix(".tar")
-            if not (folder / "work" / stage).is_dir():
-                self._unpack(item["Key"], folder / "work" / stage)
+            kept = Path(item["Key"])
+            if kept.suffix == ".zip" and not (folder / "work" / kept.stem).is_dir():
+                self._unpack(item["Key"], folder / "work" / kept.stem)
         return folder
 
     def bring(self, survey_id: UUID, files: Iterable[Path]) -> None:
@@ -156,7 +156,7 @@ class S3Storage:
         known = self._photos(survey_id) if names else {}
         self._fetch_photos(photos, {name: known[name] for name in names & known.keys()})
         for stage in stages:
-            key = f"{self._survey(survey_id)}work/{stage}.tar"
+            key = f"{self._survey(survey_id)}work/{stage}.zip"
             # What lies here may be of an earlier run with other options.
             if patiently(self._metadata, key).get(_MADE_OF) != _made_of(work / stage):
                 self._unpack(key, work / stage)
@@ -166,8 +166,7 @@ class S3Storage:
         with tempfile.TemporaryDirectory(prefix="stage-", dir=folder.parent.parent) as name:
             archive = Path(name) / "archive"
             patiently(self._client.download_file, self.bucket, key, str(archive))
-            with tarfile.open(archive) as tar:
-                tar.extractall(name, filter="data")
+            bundle.unpack(archive, Path(name) / folder.name)
             shutil.rmtree(folder, ignore_errors=True)
             # Another process of this machine may have been quicker.
             if not folder.is_dir():
@@ -177,13 +176,11 @@ class S3Storage:
         """Send the folder of a finished stage as one object, unless the store has it."""
         folder = self._place(survey_id, "workspace") / "work" / stage
         made_of = _made_of(folder)
-        key = f"{self._survey(survey_id)}work/{stage}.tar"
+        key = f"{self._survey(survey_id)}work/{stage}.zip"
         if patiently(self._metadata, key).get(_MADE_OF) == made_of:
             return
-        with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".tar") as file:
-            with tarfile.open(fileobj=file, mode="w") as tar:
-                tar.add(folder, stage)
-            file.flush()
+        with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".zip") as file:
+            bundle.pack(folder, Path(file.name))
             extra = {"Metadata": {_MADE_OF: made_of}}
             patiently(self._client.upload_file, file.name, self.bucket, key, ExtraArgs=extra)
 

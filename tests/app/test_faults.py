@@ -84,7 +84,7 @@ def check_finished(storage, run_id):
 def forget(store, *stages):
     """Remove stages from the store, so that they are done again."""
     for stage in stages:
-        store.client().delete_object(Bucket=BUCKET, Key=f"cairn/surveys/{SURVEY}/work/{stage}.tar")
+        store.client().delete_object(Bucket=BUCKET, Key=f"cairn/surveys/{SURVEY}/work/{stage}.zip")
 
 
 def test_another_machine_goes_on_where_a_killed_worker_was(in_store, client_of, machine, tmp_path):
