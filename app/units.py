@@ -32,11 +32,14 @@ class Units:
     @classmethod
     def of(cls, site: Site) -> Units:
         """Units that a site has chosen."""
-        is_metric_volume, is_metric_mass = site.volume_unit == "m3", site.mass_unit == "t"
-        return cls(
-            "m³" if is_metric_volume else "yd³",
-            "t" if is_metric_mass else "short tons",
+        return cls.named(
+            "m³" if site.volume_unit == "m3" else "yd³",
+            "t" if site.mass_unit == "t" else "short tons",
             site.currency,
-            1.0 if is_metric_volume else _YD3,
-            1.0 if is_metric_mass else _SHORT_TON,
         )
+
+    @classmethod
+    def named(cls, volume: str, mass: str, currency: str) -> Units:
+        """Units by their symbols."""
+        per_m3, per_t = {"m³": 1.0, "yd³": _YD3}, {"t": 1.0, "short tons": _SHORT_TON}
+        return cls(volume, mass, currency, per_m3[volume], per_t[mass])

@@ -13,7 +13,7 @@ from app.api.contract import Shape, contract
 from app.auth import policy
 from app.models import Period, Role
 from app.queries import periods as queries
-from app.services import periods
+from app.services import periods, seals
 
 blueprint = Blueprint("periods", __name__, url_prefix="/api/v1")
 
@@ -94,7 +94,7 @@ def show(period_id: UUID) -> Period:
 @contract(answer=Verification)
 def verify(period_id: UUID) -> Verification:
     """Tell whether volumes, toes, photos and options are still those that were sealed."""
-    found = periods.differences(periods.get(period_id))
+    found = seals.differences(periods.get(period_id))
     return Verification(is_intact=not found, differences=found)
 
 

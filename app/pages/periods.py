@@ -17,7 +17,7 @@ from app.errors import AppError
 from app.models import Role
 from app.pages.forms import filled
 from app.queries import periods
-from app.services import mail, reports
+from app.services import mail, reports, seals
 from app.services import periods as period_service
 
 blueprint = Blueprint("periods_pages", __name__)
@@ -85,22 +85,21 @@ def _page(site_id: UUID, error: AppError | None = None) -> str:
 
 
 def _sealed_table(document: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
-    """Headers and cells of what was sealed, each number beside its ±, which has the next column."""
-    columns = document["columns"]
-    names, rows = [], [[] for _ in document["lines"]]
-    for place, name in enumerate(columns):
-        if _is_half_width(name, columns[place - 1]):
-            for row, line in zip(rows, document["lines"], strict=True):
-                row[-1] = None if line[place] is None else Amount(row[-1], line[place])
-        else:
-            names.append(name)
-            for row, line in zip(rows, document["lines"], strict=True):
-                row.append(line[place])
-    return names, rows
+    """Headings and cells of what was sealed, each number beside its ±."""
+    keys = seals.keys(document)
+    rows = [dict(zip(keys, line, strict=True)) for line in document["lines"]]
+    shown = seals.leading(keys)
+    headings = dict(zip(keys, document["columns"], strict=True))
+    return [headings[key] for key in shown], [[_cell(row, key) for key in shown] for row in rows]
 
 
-def _is_half_width(name: str, before: str) -> bool:
-    return name == before.replace(" [", " ± 95 % [")
+def _cell(row: dict[str, Any], key: str) -> Any:
+    """A cell as the page shows it: days as days, numbers with their ±."""
+    cell = row[key]
+    if cell is not None and key in ("survey", "change_since"):
+        return date.fromisoformat(cell)
+    half_width = row.get(f"{key}_u95")
+    return cell if half_width is None else Amount(cell, half_width)
 
 
 def _one(period_id: UUID, error: AppError | None = None) -> str:
@@ -111,7 +110,7 @@ def _one(period_id: UUID, error: AppError | None = None) -> str:
         period=period,
         columns=columns,
         lines=lines,
-        differences=period_service.differences(period),
+        differences=seals.differences(period),
         is_amended=periods.is_amended(period_id),
         error=error,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -21,41 +22,70 @@ from app.units import Units
 
 _BOM = "\ufeff"
 _KML = "http://www.opengis.net/kml/2.2"
+WORDS = {
+    "pile": "pile",
+    "material": "material",
+    "survey": "survey",
+    "volume": "volume [{volume}]",
+    "volume_u95": "volume ± 95 % [{volume}]",
+    "mass": "mass [{mass}]",
+    "mass_u95": "mass ± 95 % [{mass}]",
+    "value": "value [{money}]",
+    "value_u95": "value ± 95 % [{money}]",
+    "change": "change [{volume}]",
+    "change_u95": "change ± 95 % [{volume}]",
+    "change_since": "change since",
+    "ground_u95": "ground below ± 95 % [{volume}]",
+    "area": "area [m²]",
+    "area_u95": "area ± 95 % [m²]",
+    "height": "greatest height [m]",
+    "height_u95": "greatest height ± 95 % [m]",
+    "seen": "seen [%]",
+    "base": "base",
+    "confidence": "confidence",
+}
+DIGITS = {"seen": 1}
 
 
 @dataclass(frozen=True)
 class Table:
-    """An inventory as rows: the same numbers in every format."""
+    """An inventory as rows: the same numbers in every format.
 
+    Parameters
+    ----------
+    keys : tuple of str
+        Names of the columns, the same in every unit and version; "area_u95" is the ± of "area".
+    header : tuple of str
+        Their words, with units.
+    """
+
+    keys: tuple[str, ...]
     header: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     total: tuple[Any, ...]
 
 
-def table(site: Site, found: Inventory) -> Table:
-    """The inventory as rows, in the units of the site."""
-    units = Units.of(site)
-    volume, mass, money = units.volume, units.mass, units.currency
-    header = (
-        "pile", "material", "survey", f"volume [{volume}]", f"volume ± 95 % [{volume}]",
-        f"mass [{mass}]", f"mass ± 95 % [{mass}]", f"value [{money}]", f"value ± 95 % [{money}]",
-        f"change [{volume}]", f"change ± 95 % [{volume}]", "change since",
-        f"ground below ± 95 % [{volume}]", "area [m²]", "area ± 95 % [m²]", "greatest height [m]",
-        "greatest height ± 95 % [m]", "seen [%]", "base", "confidence",
-    )  # fmt: skip
-    rows = tuple(_row(line, found, units) for line in found.lines)
+def table(found: Inventory, units: Units, digits: Mapping[str, int] = DIGITS) -> Table:
+    """The inventory as rows, in some units; numbers have two decimals unless `digits` says else."""
+    rows = [_row(line, found, units) for line in found.lines]
     total = (
         "total", "", found.survey.flown_on if found.survey else None,
         *_pair(found.volume_m3, units.per_m3), *_pair(found.mass_t, units.per_t),
-        *_pair(found.value, 1.0), None, None, None, round(found.ground_u95_m3 * units.per_m3, 2),
+        *_pair(found.value, 1.0), None, None, None, found.ground_u95_m3 * units.per_m3,
         *(None,) * 7,
     )  # fmt: skip
-    return Table(header, rows, total)
+    *lines, last = (
+        tuple(_rounded(cell, digits.get(key, 2)) for key, cell in zip(WORDS, row, strict=True))
+        for row in (*rows, total)
+    )
+    symbols = {"volume": units.volume, "mass": units.mass, "money": units.currency}
+    header = tuple(words.format_map(symbols) for words in WORDS.values())
+    return Table(tuple(WORDS), header, tuple(lines), last)
 
 
 def to_csv(site: Site, found: Inventory) -> bytes:
     """UTF-8 with a byte order mark, so spreadsheets read ± and m³."""
-    rows = table(site, found)
+    rows = table(found, Units.of(site))
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(rows.header)
@@ -66,7 +96,7 @@ def to_csv(site: Site, found: Inventory) -> bytes:
 
 def to_xlsx(site: Site, found: Inventory) -> bytes:
     """A workbook with the inventory and what it rests on."""
-    rows = table(site, found)
+    rows = table(found, Units.of(site))
     file = io.BytesIO()
     # A name that begins with an equals sign is a name, not a formula.
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
@@ -195,10 +225,10 @@ def _row(line: Line, found: Inventory, units: Units) -> tuple[Any, ...]:
         *_pair(line.value, 1.0),
         *_pair(line.change_m3, units.per_m3),
         line.since,
-        round(line.ground_u95_m3 * units.per_m3, 2),
+        line.ground_u95_m3 * units.per_m3,
         *_pair(line.area_m2, 1.0),
         *_pair(line.height_m, 1.0),
-        round(100.0 * line.coverage, 1),
+        100.0 * line.coverage,
         line.base,
         line.confidence,
     )
@@ -207,7 +237,11 @@ def _row(line: Line, found: Inventory, units: Units) -> tuple[Any, ...]:
 def _pair(amount: Amount | None, factor: float) -> tuple[float | None, float | None]:
     if amount is None:
         return None, None
-    return round(amount.value * factor, 2), round(amount.u95 * factor, 2)
+    return amount.value * factor, amount.u95 * factor
+
+
+def _rounded(cell: Any, digits: int) -> Any:
+    return round(cell, digits) if isinstance(cell, float) else cell
 
 
 def _plain(cell: Any) -> Any:

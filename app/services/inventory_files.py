@@ -9,7 +9,7 @@ from app.models import Site
 from app.queries import periods
 from app.queries.inventory import Inventory
 from app.services import exports, inventory_pdf
-from app.services.periods import differences
+from app.services.seals import differences
 
 
 @dataclass(frozen=True)

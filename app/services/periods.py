@@ -1,23 +1,19 @@
-"""Closed periods: an inventory sealed with the hashes of all that it rests on."""
+"""Closed periods: an inventory is sealed, and opened again only with a reason."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import UTC, date, datetime
-from typing import Any
 from uuid import UUID
-
-from sqlalchemy import select
 
 from app.auth.actor import require_actor
 from app.errors import Conflict, InvalidInput, NotFound
 from app.extensions import db
-from app.models import Period, Photo, Site
-from app.queries import inventory, toes
+from app.models import Period, Site
+from app.queries import inventory
 from app.queries import periods as queries
-from app.queries.inventory import Inventory
-from app.services import audit, exports, webhooks
+from app.services import audit, webhooks
+from app.services.seals import seal_of, sealed_document
+from app.units import Units
 
 
 def get(period_id: UUID) -> Period:
@@ -65,7 +61,7 @@ def close(site: Site, name: str, ends_on: date) -> Period:
             "Confirm or remove them first.",
         )
     before = queries.reopened(site.id, ends_on)
-    document = sealed_document(site, found)
+    document = sealed_document(site, found, Units.of(site))
     period = Period(
         site_id=site.id,
         name=name.strip()[:200],
@@ -107,69 +103,6 @@ def reopen(period: Period, reason: str) -> None:
     period.reopened_at, period.reopening_reason = datetime.now(UTC), reason.strip()
     _record("period.reopen", period, db.session.get_one(Site, period.site_id))
     db.session.commit()
-
-
-def sealed_document(site: Site, found: Inventory) -> dict[str, Any]:
-    """Everything that an inventory says and rests on, fit for JSON."""
-    survey = found.survey
-    if survey is None:
-        raise InvalidInput("There is no survey.", "Process one first.")
-    photos = select(Photo.name, Photo.sha256).where(Photo.survey_id == survey.id)
-    rows = exports.table(site, found)
-    return {
-        "site": site.name,
-        "day": str(found.day),
-        "survey": {"id": str(survey.id), "name": survey.name, "flown_on": str(survey.flown_on)},
-        "options": survey.facts.get("options", {}),
-        "software": survey.facts.get("software", {}),
-        "photos": {
-            name: digest.hex() for name, digest in db.session.execute(photos.order_by(Photo.name))
-        },
-        "columns": list(rows.header),
-        "lines": [[_plain(cell) for cell in row] for row in (*rows.rows, rows.total)],
-        "polygons": {
-            toe.pile.name: {
-                "coordinates": [[list(place) for place in ring] for ring in outline.coordinates],
-                "walls": list(outline.walls),
-                "base": toe.options.get("base", {}),
-                "software": toe.measurement.details.get("software", ""),
-            }
-            for toe in toes.of_survey(survey.id)
-            if toe.is_confirmed and toe.measurement and (outline := toes.outline(toe))
-        },
-    }
-
-
-def seal_of(document: dict[str, Any]) -> bytes:
-    """SHA-256 of a document in its one canonical form.
-
-    Examples
-    --------
-    >>> seal_of({"a": 1, "b": 2}) == seal_of({"b": 2, "a": 1})
-    True
-    """
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).digest()
-
-
-def differences(period: Period) -> list[str]:
-    """What of a sealed period is no longer as it was; empty where all still fits."""
-    found = []
-    if seal_of(period.document) != period.seal:
-        found.append("the stored inventory")
-    site = db.session.get_one(Site, period.site_id)
-    now = sealed_document(site, inventory.on(site, period.ends_on))
-    # A later version may show more columns; those that were sealed are compared.
-    rows = [dict(zip(now["columns"], line, strict=True)) for line in now["lines"]]
-    now["lines"] = [[row.get(name) for name in period.document["columns"]] for row in rows]
-    names = {"lines": "volumes, masses or values", "polygons": "toes", "photos": "photos"}
-    names |= {"options": "options", "software": "software", "survey": "the survey"}
-    found += [text for key, text in names.items() if now[key] != period.document.get(key)]
-    return found
-
-
-def _plain(cell: Any) -> Any:
-    return cell.isoformat() if isinstance(cell, date) else cell
 
 
 def _record(action: str, period: Period, site: Site) -> None:

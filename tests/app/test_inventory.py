@@ -14,9 +14,11 @@ import sqlalchemy as sa
 
 from app.extensions import db
 from app.models import BookEntry, Material, MaterialValue, Measurement, Period, Toe
-from app.services import exports
+from app.services.seals import seal_of
 from tests.app.surveys import CONE_M3, HEIGHT_M, circle, ready_survey
 
+# Columns that tables did not have at first.
+LATER = ("ground_u95", "area_u95", "height_u95")
 FIRST, SECOND = date(2026, 11, 13), date(2026, 11, 20)
 
 
@@ -212,7 +214,10 @@ def test_a_closed_period_keeps_what_it_rests_on(client_of, measured):
     client.post(f"/periods/{period.id}/reopen", data={"reason": "the toe missed the foot"})
     assert client.put(f"/api/v1/toes/{toe.id}", json=body).status_code == 200
     page = client.get(f"/periods/{period.id}").text
-    assert "No longer as it was sealed: volumes, masses or values, toes" in page
+    assert (
+        "as it was sealed: material, mass, value, area of =Cone; mass, value in total; toes."
+        in page
+    )
     amended = client.post(f"/sites/{measured.id}/periods", data=form)
     assert "Amendment: the toe missed the foot" in client.get(amended.headers["Location"]).text
     assert ">amended<" in client.get(f"/sites/{measured.id}/periods").text
@@ -220,22 +225,43 @@ def test_a_closed_period_keeps_what_it_rests_on(client_of, measured):
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Period)) == 2
 
 
-def test_a_seal_holds_when_a_later_version_shows_more(client_of, measured, monkeypatch):
+def test_a_table_that_was_sealed_before_columns_had_keys_is_read_by_its_own_rules(
+    client_of, measured
+):
     client = client_of("manager")
     form = {"name": "November", "ends_on": SECOND.isoformat()}
-    closed = client.post(f"/sites/{measured.id}/periods", data=form)
-    rows = exports.table
-
-    def wider(site, found):
-        known = rows(site, found)
-        lines = tuple((*line, "new") for line in known.rows)
-        return exports.Table((*known.header, "more"), lines, (*known.total, None))
-
-    monkeypatch.setattr(exports, "table", wider)
-    page = client.get(closed.headers["Location"]).text
+    address = client.post(f"/sites/{measured.id}/periods", data=form).headers["Location"]
+    period = db.session.scalar(sa.select(Period))
+    new = dict(period.document)
+    kept = [n for n, key in enumerate(new["keys"]) if key not in LATER]
+    old = {part: value for part, value in new.items() if part not in ("keys", "units")}
+    old["columns"] = [new["columns"][n] for n in kept]
+    old["lines"] = [[line[n] for n in kept] for line in new["lines"]]
+    area = old["columns"].index("area [m²]")
+    measurement = db.session.scalar(
+        sa.select(Measurement).join(Toe).order_by(Toe.created_at.desc()).limit(1)
+    )
+    old["lines"][0][area] = round(measurement.area_m2, 1)
+    period.document, period.seal = old, seal_of(old)
+    db.session.commit()
+    page = client.get(address).text
     assert "all as they were sealed" in page
     # Each number stands beside its ±.
     assert "olume ± 95 %" not in page
+    measurement.area_m2 += 0.2
+    db.session.commit()
+    assert "No longer as it was sealed: area of =Cone." in client.get(address).text
+
+
+def test_a_seal_holds_when_the_site_reads_other_units(client_of, measured):
+    client = client_of("manager")
+    form = {"name": "November", "ends_on": SECOND.isoformat()}
+    address = client.post(f"/sites/{measured.id}/periods", data=form).headers["Location"]
+    measured.volume_unit, measured.mass_unit = "yd3", "short_ton"
+    db.session.commit()
+    page = client.get(address).text
+    assert "all as they were sealed" in page
+    assert "Volume [m³]" in page
 
 
 def test_a_seal_that_was_tampered_with_is_noticed(client_of, measured):
@@ -244,4 +270,4 @@ def test_a_seal_that_was_tampered_with_is_noticed(client_of, measured):
     closed = client.post(f"/sites/{measured.id}/periods", data=form)
     db.session.execute(sa.update(Measurement).values(net_m3=Measurement.net_m3 * 1.1))
     db.session.commit()
-    assert "No longer as it was sealed: volumes" in client.get(closed.headers["Location"]).text
+    assert "No longer as it was sealed: volume, mass" in client.get(closed.headers["Location"]).text
