@@ -25,11 +25,12 @@ from app.extensions import db, redis
 from app.models import Organisation, Photo, Run, RunState, Site, Survey
 from app.services import runs
 from bench.installation import installation
-from bench.programs import ROOT
+from bench.programs import FLIGHTS, ROOT, run
 from bench.simulation import Fleet, hours_of_sites
 from scripts.chart_tools import TOOLS
 
 _WORKERS = (1, 2, 4)
+_MANY = 40
 _SURVEYS = 4
 _QUEUED = 10_000
 # Of the dense surface what does not spread: fusing tiles, 15 of 75 CPU-seconds of `caliterra`.
@@ -39,7 +40,8 @@ _SITES, _SITE_PHOTOS, _SITE_PX = 200, 200, 20_000_000
 
 def measure_cluster(folder: Path, quality: str) -> None:
     """Print a table of throughput, of what queue and storage cost, and of full queues."""
-    few, many = _flight(folder, 12), _flight(folder, 40)
+    few = _rendered(folder / "platform-12", "--size", "small", "--photos", 12)
+    many = _rendered(FLIGHTS / "week0")[:_MANY]
     print("\n| what | aim | measured |\n|---|---|---|")
     with installation() as environment:
         app = core(Config.from_environment(environment))
@@ -53,11 +55,9 @@ def measure_cluster(folder: Path, quality: str) -> None:
     _chart()
 
 
-def _flight(folder: Path, photo_count: int) -> list[Path]:
-    flight = folder / f"platform-{photo_count}"
-    command = ["reconstruction.synthetic", str(flight), "--size", "small"]
-    command += ["--photos", str(photo_count)]
-    subprocess.run([sys.executable, "-m", *command], check=True, cwd=ROOT, capture_output=True)
+def _rendered(flight: Path, *options: object) -> list[Path]:
+    """Photos of a flight, which is rendered once."""
+    run("reconstruction.synthetic", flight, *options, is_quiet=True)
     return sorted((flight / "images").glob("*.JPG"))
 
 
