@@ -234,6 +234,10 @@ def _take_surface(
 
 
 def _failure(error: Any) -> dict[str, Any]:
+    from reconstruction.errors import RoomError
+
+    if isinstance(error, RoomError):
+        return {"cause": "storage", "reason": error.reason, "remedy": error.hint}
     stage = getattr(error, "stage", "")
     known = {"reason": error.reason, "remedy": error.hint, "stage": stage}
     return {name: value for name, value in known.items() if value} | {"cause": stage or "input"}

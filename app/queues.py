@@ -1,4 +1,4 @@
-"""The queues: short work that somebody waits for, and surveys by the memory that they need."""
+"""The queues: short work that somebody waits for, and surveys by what they need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.utils import utcparse
 
-from app import memory
 from app.extensions import redis
 
 SHORT = "short"
@@ -24,8 +23,8 @@ LARGE = "survey-large"
 # The most urgent first: surveys that are begun are finished before others begin.
 ALL = (SHORT, SHARD, SURVEY, LARGE)
 
-# What workers of the queue for usual surveys have, less what else runs there.
-_USUAL_BYTES = 15e9
+# What workers of the queue for usual surveys have, less what else runs and lies there.
+_USUAL_MEMORY, _USUAL_DISK = 15e9, 150e9
 _HOUR_S, _DAY_S = 3600, 24 * 3600
 # RQ's workers tell every half minute that they are at a job.
 _SILENT = timedelta(seconds=90)
@@ -46,10 +45,9 @@ class Depth:
     oldest_s: float
 
 
-def survey_queue(photo_count: int, photo_px: int, quality: str) -> str:
-    """Queue for a survey of so many photos, the largest of so many pixels."""
-    needed = memory.needed_bytes(photo_count, photo_px, quality, cores=1)
-    return LARGE if needed > _USUAL_BYTES else SURVEY
+def survey_queue(memory_bytes: float, disk_bytes: float) -> str:
+    """Queue for a survey that needs so much."""
+    return LARGE if memory_bytes > _USUAL_MEMORY or disk_bytes > _USUAL_DISK else SURVEY
 
 
 def enqueue(queue: str, function: str, *arguments: Any, job_id: str | None = None) -> None:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reconstruction import room
 from reconstruction.block import Block
 from reconstruction.camera import Shot
 from reconstruction.dense_surface import DenseSurface, PairFacts
@@ -29,8 +30,8 @@ from reconstruction.stage import Run, Stage
 from reconstruction.stereo import Contrast, match
 from reconstruction.stereo_pairs import StereoPair, select_pairs, split_photos
 from reconstruction.subpixel import refine
-from reconstruction.surface_patch import CellFrame, PatchFile, write_patch
-from reconstruction.tile_fusion import fuse_tile
+from reconstruction.surface_patch import CELL, CellFrame, PatchFile, write_patch
+from reconstruction.tile_fusion import Patches, fuse_tile
 
 TILE_CELLS = 512
 _NICE = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
@@ -135,6 +136,7 @@ def _run(inputs: DenseInputs, options: DenseOptions, folder: Path, run: Run) -> 
             f"None of {len(block.shots)} photos forms a stereo pair with another.",
             "Photos must overlap by at least a quarter and be taken from different places.",
         )
+    room.require(folder, _patch_bytes(block, pairs, gsd_m / cells.cell_size_m))
     patches_folder = folder / "patches"
     patches_folder.mkdir()
     halves = split_photos(block, pairs)
@@ -165,11 +167,10 @@ def _run(inputs: DenseInputs, options: DenseOptions, folder: Path, run: Run) -> 
             "Check that the photos are sharp and show firm ground rather than water.",
         )
     grid, first_row, first_col = _grid_of(patches, cells, block.frame.epsg)
-    fuser = partial(
-        fuse_tile, patches=patches, cells=cells, grid=grid, first_row=first_row,
-        first_col=first_col, folder=folder,
-    )  # fmt: skip
-    tiles = run.part(0.8, 1.0).map(fuser, list(grid.tiles(TILE_CELLS)), "Fusing tiles")
+    windows = list(grid.tiles(TILE_CELLS))
+    shelf = Patches(patches, windows, first_row, first_col)
+    fuser = partial(fuse_tile, patches=shelf, cells=cells, grid=grid, folder=folder)
+    tiles = run.part(0.8, 1.0).map(fuser, windows, "Fusing tiles")
     shutil.rmtree(patches_folder)
     found = tuple(tile for tile in tiles if tile is not None)
     if not found:
@@ -181,6 +182,15 @@ def _run(inputs: DenseInputs, options: DenseOptions, folder: Path, run: Run) -> 
     surface = DenseSurface(found, grid, gsd_m, tuple(facts for facts, _ in results))
     surface.save(folder)
     return surface
+
+
+def _patch_bytes(block: Block, pairs: list[StereoPair], cells_a_pixel: float) -> float:
+    """Room for what all pairs say; afterwards it is more than the tiles and products need."""
+    pixels = 0.0
+    for pair in pairs:
+        camera = block.cameras[block.shots[pair.left].camera]
+        pixels += pair.overlap * camera.width_px * camera.height_px
+    return pixels * cells_a_pixel**2 * CELL.itemsize
 
 
 def match_photo(

@@ -26,6 +26,10 @@ class InputError(ReconstructionError):
     """Photos, positions or control that cannot give a survey."""
 
 
+class RoomError(ReconstructionError):
+    """More would be written than the disk has room for; nothing of it is begun."""
+
+
 class StageError(ReconstructionError):
     """A stage that started and could not finish.
 

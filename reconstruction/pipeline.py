@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import rasterio
 
-from reconstruction import survey_facts
+from reconstruction import room, survey_facts
 from reconstruction.alone import alone
 from reconstruction.control import read_control
 from reconstruction.dense import DENSE, DenseInputs
@@ -193,14 +193,17 @@ def reconstruct(
     waiting = Run(partial(report, RECIPE[0].name), cancelled=stop)
     message = "Waiting for another run in this survey folder to end"
     try:
-        with (
-            alone(request.survey / LOCK_FILE, lambda: waiting.progress(0.0, message)),
-            rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE_BYTES),
-        ):
-            return _follow(request, kitchen)
+        with alone(request.survey / LOCK_FILE, lambda: waiting.progress(0.0, message)):
+            return _logged(request, kitchen)
     except OSError as error:
-        kitchen.log_end(error)
         raise unforeseen("survey", error, request.survey) from error
+
+
+def _logged(request: Request, kitchen: _Kitchen) -> Path:
+    """The recipe, and in the log how it ended; who only waited leaves nothing there."""
+    try:
+        with rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE_BYTES):
+            return _follow(request, kitchen)
     except BaseException as error:
         kitchen.log_end(error)
         raise
@@ -217,6 +220,7 @@ def _follow(request: Request, kitchen: _Kitchen) -> Path:
     verdict = flight.judged(len(control.control_points) if control else 0)
     kitchen.tell(IMAGES, *map(str, verdict.findings), *flight.notes)
     verdict.require_usable()
+    _require_room(survey, flight, options)
     leveled, datum_notes = in_one_datum(flight.photos, control)
     kitchen.tell(IMAGES, *datum_notes)
     matched, fingerprint = _matched(images, options, kitchen)
@@ -302,6 +306,14 @@ def _matched(
         pairs.fingerprint,
     )
     return SfmInputs(photos, features.output, matches.output), matches.fingerprint
+
+
+def _require_room(survey: Path, flight: PhotoSet, options: Options) -> None:
+    """Refuse what would fill the disk; an earlier surface stands for what is not written again."""
+    if not (survey / WORK_FOLDER / DENSE.name).exists():
+        pixels = sum(photo.width_px * photo.height_px for photo in flight.photos)
+        count = len(flight.photos)
+        room.require(survey, room.needed_bytes(count, pixels / count, options.quality))
 
 
 def _prepare(request: Request) -> None:

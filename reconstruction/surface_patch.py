@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 # One cell of a patch: elevation code (0 for none), its sigma and the colour.
 CELL = np.dtype([("code", "<u2"), ("sigma_m", "<f2"), ("rgb", "u1", (3,))])
 _CODES = 65534
+_BAND_ROWS = 64
 # Disparities of neighbours that differ more are different surfaces.
 _MAX_BREAK_PX = 1.0
 # Faces that the rays graze have a position but hardly an elevation.
@@ -62,16 +63,39 @@ class CellFrame:
 
 
 @dataclass(frozen=True)
+class Band:
+    """Some rows of a patch on disk, from the first to the last column that is known in them.
+
+    A photo that is turned by 45 degrees fills half of its rectangle on the map.
+
+    Parameters
+    ----------
+    row, col : int
+        Its first cell, counted from the patch's.
+    rows, cols : int
+    start : int
+        Number of its first cell in the file.
+    """
+
+    row: int
+    col: int
+    rows: int
+    cols: int
+    start: int
+
+
+@dataclass(frozen=True)
 class PatchFile:
     """A surface patch on disk.
 
     Parameters
     ----------
     path : Path
-        ``.npy`` of `CELL`, shape (rows, cols).
+        ``.npy`` of `CELL`, band after band.
     row, col : int
         Number of its first cell in the `CellFrame`.
     rows, cols : int
+    bands : tuple of Band
     low_m, step_m : float
         Elevation, counted from the `CellFrame`'s, is ``low_m + step_m * (code - 1)``.
     photos : tuple of int
@@ -85,6 +109,7 @@ class PatchFile:
     col: int
     rows: int
     cols: int
+    bands: tuple[Band, ...]
     low_m: float
     step_m: float
     photos: tuple[int, int]
@@ -102,12 +127,16 @@ class PatchFile:
     def read(self, row: int, col: int, rows: int, cols: int) -> NDArray[np.void]:
         """Cells of a window, which may reach beyond the patch."""
         out = np.zeros((rows, cols), dtype=CELL)
-        top, left = max(row, self.row), max(col, self.col)
-        bottom, right = min(row + rows, self.row + self.rows), min(col + cols, self.col + self.cols)
         stored = np.load(self.path, mmap_mode="r")
-        out[top - row : bottom - row, left - col : right - col] = stored[
-            top - self.row : bottom - self.row, left - self.col : right - self.col
-        ]
+        for band in self.bands:
+            band_row, band_col = self.row + band.row, self.col + band.col
+            top, bottom = max(row, band_row), min(row + rows, band_row + band.rows)
+            left, right = max(col, band_col), min(col + cols, band_col + band.cols)
+            if top < bottom and left < right:
+                cells = stored[band.start : band.start + band.rows * band.cols]
+                out[top - row : bottom - row, left - col : right - col] = cells.reshape(
+                    band.rows, band.cols
+                )[top - band_row : bottom - band_row, left - band_col : right - band_col]
         return out
 
 
@@ -173,8 +202,30 @@ def write_patch(
         stored["rgb"],
     )
     stored["sigma_m"] = sigma_m
-    np.save(path, stored)
-    return PatchFile(path, row, col, rows, cols, low, step, photos, half)
+    bands = save(path, stored, known)
+    return PatchFile(path, row, col, rows, cols, bands, low, step, photos, half)
+
+
+def save(path: Path, cells: NDArray[np.void], known: NDArray[np.bool_]) -> tuple[Band, ...]:
+    """Write the known cells; returns where they are.
+
+    Parameters
+    ----------
+    path : Path
+    cells : ndarray of `CELL`, shape (rows, cols)
+    known : ndarray of bool, shape (rows, cols)
+    """
+    bands, parts, start = [], [], 0
+    for row in range(0, len(cells), _BAND_ROWS):
+        at = np.flatnonzero(known[row : row + _BAND_ROWS].any(axis=0))
+        if at.size:
+            first, end = int(at[0]), int(at[-1]) + 1
+            part = cells[row : row + _BAND_ROWS, first:end]
+            bands.append(Band(row, first, len(part), end - first, start))
+            parts.append(part.ravel())
+            start += part.size
+    np.save(path, np.concatenate(parts))
+    return tuple(bands)
 
 
 def _geometry(pair: Rectification) -> Array:

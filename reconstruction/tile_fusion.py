@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -13,32 +14,71 @@ from reconstruction.point_tile import PointTile
 from reconstruction.rasters import Grid
 from reconstruction.surface_patch import CellFrame, PatchFile
 
+Window = tuple[int, int, int, int]
+
 _HALO_CELLS = 24
 _SPECKLE_CELLS = 60
 _SPECKLE_SLOPE = 3.0
 
 
+class Patches:
+    """The patches of all pairs; each leaves the disk with the last tile that it covers.
+
+    So tiles take the room of patches, rather than room beside them. Safe to share by threads.
+
+    Parameters
+    ----------
+    patches : list of PatchFile
+    windows : list of tuple of int
+        ``row, col, rows, cols`` of all tiles, in the grid.
+    first_row, first_col : int
+        Number of the grid's first cell in the `CellFrame`.
+    """
+
+    def __init__(
+        self, patches: list[PatchFile], windows: list[Window], first_row: int, first_col: int
+    ) -> None:
+        self._patches, self._first = patches, (first_row, first_col)
+        self._lock = threading.Lock()
+        self._left = dict.fromkeys((patch.path for patch in patches), 0)
+        for window in windows:
+            for patch in self.over(window):
+                self._left[patch.path] += 1
+
+    def with_halo(self, window: Window) -> Window:
+        """Cells of the `CellFrame` that a tile is fused from."""
+        row, col, rows, cols = window
+        return (
+            row + self._first[0] - _HALO_CELLS,
+            col + self._first[1] - _HALO_CELLS,
+            rows + 2 * _HALO_CELLS,
+            cols + 2 * _HALO_CELLS,
+        )
+
+    def over(self, window: Window) -> list[PatchFile]:
+        """Those that cover a tile."""
+        halo = self.with_halo(window)
+        return [patch for patch in self._patches if patch.overlaps(*halo)]
+
+    def done(self, window: Window) -> None:
+        """A tile is fused: remove what was waiting for it alone."""
+        with self._lock:
+            for patch in self.over(window):
+                self._left[patch.path] -= 1
+                if not self._left[patch.path]:
+                    patch.path.unlink()
+
+
 def fuse_tile(
-    window: tuple[int, int, int, int],
-    patches: list[PatchFile],
-    cells: CellFrame,
-    grid: Grid,
-    first_row: int,
-    first_col: int,
-    folder: Path,
+    window: Window, patches: Patches, cells: CellFrame, grid: Grid, folder: Path
 ) -> PointTile | None:
     """Shard of the fusion: one tile of the grid from all patches that cover it."""
     row, col, rows, cols = window
-    halo = (
-        row + first_row - _HALO_CELLS,
-        col + first_col - _HALO_CELLS,
-        rows + 2 * _HALO_CELLS,
-        cols + 2 * _HALO_CELLS,
-    )
-    over = [patch for patch in patches if patch.overlaps(*halo)]
+    over = patches.over(window)
     if not over:
         return None
-    fused = _fuse_window(over, halo, cells.cell_size_m)
+    fused = _fuse_window(over, patches.with_halo(window), cells.cell_size_m)
+    patches.done(window)
     keep = ~np.isnan(_without_speckles(fused.elevation_m, cells.cell_size_m))
     keep = keep[_HALO_CELLS:-_HALO_CELLS, _HALO_CELLS:-_HALO_CELLS]
     at_row, at_col = np.nonzero(keep)
@@ -67,9 +107,7 @@ def fuse_tile(
     return PointTile(path, bounds, len(at_row))
 
 
-def _fuse_window(
-    patches: list[PatchFile], window: tuple[int, int, int, int], cell_size_m: float
-) -> FusedCells:
+def _fuse_window(patches: list[PatchFile], window: Window, cell_size_m: float) -> FusedCells:
     # An order that does not depend on which shard was ready first.
     patches = sorted(patches, key=lambda patch: patch.path.name)
     _, _, rows, cols = window

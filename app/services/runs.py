@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from app import queues
+from app import memory, queues
 from app.auth.actor import actor_id
 from app.errors import Conflict, InvalidInput, NotFound
 from app.extensions import db
@@ -17,6 +17,7 @@ from app.models import Run, RunState, Site, StageRun, Survey, SurveyKind, Survey
 from app.queries import photos
 from app.services import audit, following, webhooks
 from app.services.toes import refuse_if_closed
+from reconstruction import room
 
 PROCESS = "app.jobs.process"
 MAX_ATTEMPTS = 3
@@ -100,7 +101,9 @@ def start(survey: Survey, choice: Choice) -> Run:
 def send(run: Run) -> None:
     """Put a run into its queue, unless it is there."""
     survey = db.session.get_one(Survey, run.survey_id)
-    queue = queues.survey_queue(*photos.largest(survey.id), run.options["quality"])
+    flight = (*photos.largest(survey.id), run.options["quality"])
+    needs = memory.needed_bytes(*flight, cores=1), room.needed_bytes(*flight)
+    queue = queues.survey_queue(*needs)
     queues.enqueue(queue, PROCESS, str(run.id), job_id=_job_id(run.id, run.attempts))
 
 

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app import logs, memory, queues
 from app.extensions import db, redis
 from app.models import Run, RunState, StageRun, Survey, WorkerNode
+from reconstruction import room
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "helm" / "cairn" / "files"
@@ -206,16 +207,30 @@ def test_a_container_holds_what_either_version_of_cgroups_allows(
     assert memory.limit_bytes() == (expected or machine)
 
 
-def test_a_survey_gets_the_cores_that_its_memory_allows_and_the_queue_that_holds_it():
+def test_a_survey_gets_the_cores_that_its_memory_allows():
     flight = (200, 20_000_000, "standard")
     on = {cores: memory.needed_bytes(*flight, cores) for cores in (1, 8, 9)}
     assert memory.cores_for(*flight, 9, int(on[9])) == 9
     assert memory.cores_for(*flight, 9, int(on[9]) - 1) == 8
     assert memory.cores_for(*flight, 9, int(on[1]) - 1) == 1
-    assert queues.survey_queue(*flight) == queues.SURVEY
-    assert queues.survey_queue(5000, *flight[1:]) == queues.LARGE
     # Kept photos are bounded, so a large flight is no hundred gigabytes.
     assert memory.needed_bytes(1000, *flight[1:], 8) < 16e9
+
+
+@pytest.mark.parametrize(
+    ("photo_count", "quality", "queue"),
+    [
+        (500, "standard", queues.SURVEY),
+        # It would fit into memory, and not on the disk.
+        (3000, "standard", queues.LARGE),
+        (1500, "high", queues.LARGE),
+        (5000, "preview", queues.LARGE),
+    ],
+)
+def test_a_survey_waits_for_workers_that_can_hold_it(photo_count, quality, queue):
+    flight = (photo_count, 20_000_000, quality)
+    memory_bytes = memory.needed_bytes(*flight, cores=1)
+    assert queues.survey_queue(memory_bytes, room.needed_bytes(*flight)) == queue
 
 
 @pytest.mark.parametrize(

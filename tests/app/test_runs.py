@@ -8,11 +8,12 @@ import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 
-from app import queues
+from app import jobs, queues
 from app.extensions import db, redis
 from app.models import Photo, Run, RunState, StageRun, Survey, SurveyState, WorkerNode
 from app.services import runs
@@ -129,8 +130,8 @@ def test_an_emptied_queue_is_filled_again_from_the_rows(client_of, survey):
     run_id = start(client_of("surveyor"), survey)
     redis().flushall()
     assert runs.rescue() == 1
-    jobs = redis().lrange("rq:queue:survey", 0, -1)
-    assert jobs == [f"run-{run_id}-0".encode()]
+    waiting = redis().lrange("rq:queue:survey", 0, -1)
+    assert waiting == [f"run-{run_id}-0".encode()]
     # Sent once, however often somebody looks after it.
     runs.rescue()
     assert len(redis().lrange("rq:queue:survey", 0, -1)) == 1
@@ -195,6 +196,20 @@ def test_a_run_that_is_given_back_was_no_attempt_and_a_cancelled_one_stays(clien
     assert client.post(f"/api/v1/runs/{run_id}/cancel").json["state"] == "cancelling"
     assert not runs.give_back(run_id)
     assert state_of(run_id).state == RunState.CANCELLING
+
+
+def test_a_survey_that_the_disk_cannot_hold_fails_with_what_is_missing(
+    app, client_of, survey, monkeypatch
+):
+    monkeypatch.setattr(jobs, "_app", lambda: app)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0.05e9))
+    run_id = start(client_of("surveyor"), survey)
+    jobs.process(run_id)
+    run = state_of(run_id)
+    assert (run.state, run.failure["cause"]) == (RunState.FAILED, "storage")
+    assert "and 0.1 GB are free there" in run.failure["reason"]
+    assert "Free some space" in run.failure["remedy"]
+    assert {path.name for path in (workspace(app, survey) / "work").iterdir()} == {"images"}
 
 
 def test_too_few_photos_are_refused_at_once(app, client_of, people):

@@ -9,16 +9,19 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import rasterio
 from rasterio.warp import Resampling, reproject
 
+from reconstruction.__main__ import main
+from reconstruction.alone import alone
 from reconstruction.block import Block
 from reconstruction.errors import Cancelled, OptionError
 from reconstruction.options import Options
-from reconstruction.pipeline import RECIPE, Request, reconstruct
+from reconstruction.pipeline import LOCK_FILE, LOG_FILE, RECIPE, Request, reconstruct
 from reconstruction.stage import Run
 from reconstruction.synthetic import FlightOptions, render_flight
 
@@ -176,6 +179,28 @@ def test_second_run_waits_and_goes_on_where_the_first_is_killed(flight, tmp_path
     assert (survey / "work" / "sfm").stat().st_mtime_ns == kept
     assert not (survey / "work" / "dense.partial").exists()
     assert {item["path"] for item in facts(survey, "survey.json")["products"]} >= set(PRODUCTS)
+
+
+def test_who_waits_and_is_stopped_leaves_no_end_in_the_log_of_the_other(flight, tmp_path):
+    cancelled = threading.Event()
+    request = Request(flight / "images", tmp_path, Options())
+    with alone(tmp_path / LOCK_FILE, pytest.fail), pytest.raises(Cancelled):
+        reconstruct(request, 1, lambda *_: cancelled.set(), cancelled)
+    assert not (tmp_path / LOG_FILE).exists()
+
+
+def test_what_the_disk_cannot_hold_is_refused_before_the_work(
+    flight, tmp_path, monkeypatch, capsys
+):
+    command = [str(flight / "images"), str(tmp_path), "--jobs", "1"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0.11e9))
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert f"This needs about 0.2 GB in {tmp_path}, and 0.1 GB are free there." in said
+    assert "Free some space" in said
+    # Photos were read, and nothing else.
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["images"]
+    assert "RoomError" in (tmp_path / LOG_FILE).read_text()
 
 
 def _wait_for(path: Path, process: subprocess.Popen) -> None:
