@@ -70,10 +70,16 @@ class DeliveryShape(Shape):
 
 
 class DeliveryDetail(DeliveryShape):
-    """How far a flight has come, and what is missing."""
+    """How far a flight has come, what is missing, and what is not taken.
+
+    `left_out_files` are those that earlier surveys have, `repeated_files` those whose bytes the
+    flight has under another name, too.
+    """
 
     uploads_url: str | None
     missing: list[MissingFile]
+    left_out_files: list[str]
+    repeated_files: list[str]
 
 
 @blueprint.get("/sites/<uuid:site_id>/deliveries")
@@ -109,10 +115,13 @@ def announce(site_id: UUID, body: Manifest) -> DeliveryDetail:
         )
         for file in standing.missing
     ]
+    left_out, repeated = deliveries.not_taken(delivery, manifest)
     return DeliveryDetail.model_validate(
         _facts(standing)
         | {
             "missing": missing,
+            "left_out_files": left_out,
+            "repeated_files": repeated,
             "uploads_url": _url("uploads.create", survey_id=delivery.survey_id),
         }
     )

@@ -28,6 +28,10 @@ _HEADERS: Mapping[str, tuple[dict[str, Any], str]] = {
         "Algorithm (sha256, sha1, md5) and base64 digest of this part; another part is not taken.",
     ),
     "Upload-Expires": ({"type": "string"}, "Until then the upload can be continued."),
+    "Upload-Repeats": (
+        {"type": "string"},
+        "With the last part: the file of the survey that has the same bytes. This one is not kept.",
+    ),
     "Location": ({"type": "string"}, "Address of the upload."),
 }
 

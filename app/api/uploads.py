@@ -96,7 +96,7 @@ def show(survey_id: UUID, name: str) -> Response:
     status=HTTPStatus.CREATED,
     needs=("Upload-Length", "Upload-Metadata"),
     takes=("Upload-Checksum",),
-    tells=("Location", "Upload-Offset", "Upload-Expires"),
+    tells=("Location", "Upload-Offset", "Upload-Expires", "Upload-Repeats"),
     has_body=True,
 )
 def create(survey_id: UUID) -> Response:
@@ -109,7 +109,7 @@ def create(survey_id: UUID) -> Response:
     answer = Response(status=HTTPStatus.CREATED)
     answer.headers["Location"] = url_for("uploads.where", upload_id=upload.id)
     if request.content_type == tus.PART:
-        answer.headers["Upload-Offset"] = str(_append(upload, 0))
+        _append(answer, upload, 0)
     _tell_end(answer, upload)
     return answer
 
@@ -133,17 +133,17 @@ def where(upload_id: UUID) -> Response:
     status=HTTPStatus.NO_CONTENT,
     needs=("Upload-Offset",),
     takes=("Upload-Checksum",),
-    tells=("Upload-Offset", "Upload-Expires"),
+    tells=("Upload-Offset", "Upload-Expires", "Upload-Repeats"),
     has_body=True,
 )
 def append(upload_id: UUID) -> Response:
-    """Send the next bytes of an upload."""
+    """Send the next bytes of an upload. The same photo twice is one photo: `Upload-Repeats`."""
     if request.content_type != tus.PART:
         raise UnsupportedMediaType(f"Send the part as {tus.PART}.")
     upload = uploads.get(upload_id)
     expires = format_date_time(upload.expires_at.timestamp())
     answer = Response(status=HTTPStatus.NO_CONTENT)
-    answer.headers["Upload-Offset"] = str(_append(upload, _number("Upload-Offset")))
+    _append(answer, upload, _number("Upload-Offset"))
     answer.headers["Upload-Expires"] = expires
     return answer
 
@@ -157,8 +157,11 @@ def terminate(upload_id: UUID) -> Response:
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
-def _append(upload: Upload, offset: int) -> int:
-    return uploads.append(upload, offset, _Body(), _checksum())
+def _append(answer: Response, upload: Upload, offset: int) -> None:
+    appended = uploads.append(upload, offset, _Body(), _checksum())
+    answer.headers["Upload-Offset"] = str(appended.offset)
+    if appended.repeats:
+        answer.headers["Upload-Repeats"] = appended.repeats
 
 
 def _tell_end(answer: Response, upload: Upload) -> None:

@@ -19,6 +19,11 @@ Say: TypeAlias = Callable[[str], None]
 
 _TUS = {"Tus-Resumable": "1.0.0"}
 # Another process sends the same file, or the server is at another place of it: ask again.
+_NOT_TAKEN = {
+    "left_out_files": "earlier surveys have them",
+    "repeated_files": "others of the folder are the same",
+}
+_MOST_NAMED = 12
 _ASK_AGAIN = (HTTPStatus.CONFLICT, HTTPStatus.LOCKED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
@@ -89,9 +94,16 @@ def deliver(
             f"Somebody deleted the survey of these photos at {site['name']}; they are not taken "
             "again. Move them out of the folder, or upload them on a survey's page."
         )
-    if told["left_out"]:
-        say(f"{told['left_out']} photos are in earlier surveys and were left out.")
+    for kind, why in _NOT_TAKEN.items():
+        # A server of an earlier version does not tell.
+        if names := told.get(kind):
+            say(f"{len(names)} left out, {why}: {_listed(names)}")
     return dict(told)
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def find_site(connection: Connection, wanted: str) -> dict[str, Any]:

@@ -118,6 +118,19 @@ def admit(site: Site, delivery: Delivery, manifest: Manifest) -> None:
         delivery.survey_id = survey.id
 
 
+def not_taken(delivery: Delivery, manifest: Manifest) -> tuple[list[str], list[str]]:
+    """Names of files that an earlier survey has, and of those that the flight has twice."""
+    expected, seen = {file["sha256"] for file in delivery.files}, set()
+    earlier, repeated = [], []
+    for file in manifest.files:
+        if file["sha256"] in seen:
+            repeated.append(file["name"])
+        elif file["sha256"] not in expected:
+            earlier.append(file["name"])
+        seen.add(file["sha256"])
+    return earlier, repeated
+
+
 def settle(delivery: Delivery) -> bool:
     """Process a delivery if all of it is there; returns whether it is complete."""
     db.session.refresh(delivery, with_for_update=True)
@@ -195,8 +208,11 @@ def _photos(files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _unique(files: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each content once."""
-    return list({file["sha256"]: file for file in files}.values())
+    """Each content once, by its first name."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in files:
+        found.setdefault(file["sha256"], file)
+    return list(found.values())
 
 
 def _day(photos: Sequence[dict[str, Any]]) -> date:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,14 @@ _SURFACES = (".tif", ".tiff", ".las", ".laz")
 _CONTROL = (".txt", ".csv")
 _PHOTOS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 _LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class Appended:
+    """How many bytes of an upload there are; `repeats` is the file that had the same, or ""."""
+
+    offset: int
+    repeats: str = ""
 
 
 class WrongOffsetError(Conflict):
@@ -125,10 +134,10 @@ def get(upload_id: UUID) -> Upload:
     return upload
 
 
-def append(upload: Upload, offset: int, stream: Readable, checksum: Checksum | None) -> int:
-    """Take the next bytes of an upload; returns how many there are now.
+def append(upload: Upload, offset: int, stream: Readable, checksum: Checksum | None) -> Appended:
+    """Take the next bytes of an upload.
 
-    A complete upload is checked and becomes a photo.
+    A complete upload is checked and becomes a photo, unless the survey has the same bytes already.
 
     Raises
     ------
@@ -149,15 +158,16 @@ def append(upload: Upload, offset: int, stream: Readable, checksum: Checksum | N
         db.session.commit()
         return offset
 
+    repeats = ""
     with storage().go_on(upload_id, safe) as partial:
         arriving = Arriving(upload_id, length, offset, DIGESTS.take(upload_id, offset))
         received = receive(arriving, partial, stream, checksum)
         if received == length:
             partial.complete()
-            _finish(get(upload_id), arriving.sha256)
+            repeats = _finish(get(upload_id), arriving.sha256)
         elif arriving.sha256:
             DIGESTS.keep(upload_id, received, arriving.sha256)
-    return received
+    return Appended(received, repeats)
 
 
 def terminate(upload: Upload) -> None:
@@ -175,8 +185,11 @@ def remove_expired() -> int:
     return len(over)
 
 
-def _finish(upload: Upload, sha256: Any) -> None:
-    """Check the complete file and take it into the survey; it is a photo, or it is gone."""
+def _finish(upload: Upload, sha256: Any) -> str:
+    """Check the complete file and take it into the survey; it is a photo, or it is gone.
+
+    Returns the name of the file that it repeats, "" where it is new.
+    """
     survey = db.session.get_one(Survey, upload.survey_id)
     try:
         with storage().arrived(upload.id) as path:
@@ -189,10 +202,10 @@ def _finish(upload: Upload, sha256: Any) -> None:
             facts, position = inspect(path, upload.name) if kind == "photo" else ({}, None)
         # Files are taken into a survey one after the other.
         turns.wait_for(survey.id)
-        if _has(survey.id, digest):
+        if repeated := _same(survey.id, digest):
             # The same photo twice is one photo.
             terminate(upload)
-            return
+            return repeated
         if kind in ("surface", "picture") and _has_kind(survey.id, kind):
             raise _one_already(kind)
     except (InvalidInput, Conflict):
@@ -215,6 +228,7 @@ def _finish(upload: Upload, sha256: Any) -> None:
     db.session.commit()
     # Only now: where the rows could not be written the upload goes on.
     storage().give_up(upload_id)
+    return ""
 
 
 def kind_of(name: str, survey_kind: str = "photos") -> str:
@@ -285,9 +299,10 @@ def _named(name: str) -> str:
     return {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(suffix, "TIFF")
 
 
-def _has(survey_id: UUID, digest: bytes) -> bool:
-    query = select(Photo.id).where(Photo.survey_id == survey_id, Photo.sha256 == digest)
-    return db.session.scalar(query) is not None
+def _same(survey_id: UUID, digest: bytes) -> str | None:
+    """The name of the file of a survey that has these bytes."""
+    query = select(Photo.name).where(Photo.survey_id == survey_id, Photo.sha256 == digest)
+    return db.session.scalar(query.limit(1))
 
 
 def _file_count(survey_id: UUID) -> int:

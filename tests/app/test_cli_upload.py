@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -194,9 +195,11 @@ def test_photos_of_an_earlier_survey_are_left_out_of_the_next(server, token, car
     assert upload(server.port, token, card)[0] == 0
     for number in range(4):
         write_photo(card / f"next{number}.jpg", 50 + number, day="2026:12:01 09:00:00")
+    shutil.copy(card / "next0.jpg", card / "copy of it.jpg")
     code, said = upload(server.port, token, card)
     assert code == 0, said
-    assert "5 photos are in earlier surveys" in said
+    assert "5 left out, earlier surveys have them: " in said
+    assert "1 left out, others of the folder are the same: next0.jpg" in said
     days = db.session.scalars(sa.select(Survey.flown_on).order_by(Survey.flown_on)).all()
     assert [str(day) for day in days] == ["2026-11-24", "2026-12-01"]
     assert count(Photo) == 9

@@ -89,8 +89,12 @@ def test_a_photo_arrives_in_parts(app, client_of, survey):
 
 def test_the_same_photo_twice_is_one_and_the_same_name_is_two(client_of, survey):
     client = client_of("surveyor")
-    for content in (jpeg(1), jpeg(1), jpeg(2)):
-        assert send(client, survey, "DJI_0001.JPG", content).status_code == 204
+    repeats = []
+    for name, content in (("DJI_0001.JPG", 1), ("copy.jpg", 1), ("DJI_0001.JPG", 2)):
+        answer = send(client, survey, name, jpeg(content))
+        assert answer.status_code == 204
+        repeats.append(answer.headers.get("Upload-Repeats"))
+    assert repeats == [None, "DJI_0001.JPG", None]
     assert [photo.name for photo in photos()] == ["DJI_0001.JPG", "DJI_0001_2.JPG"]
 
 

@@ -16,10 +16,12 @@ export class Uploads {
   private running = 0;
   private done = 0;
   private failed = 0;
+  private readonly repeated: string[] = [];
   private readonly state: HTMLElement;
   private readonly bar: HTMLProgressElement;
   private readonly text: HTMLElement;
   private readonly errors: HTMLElement;
+  private readonly repeats: HTMLDetailsElement;
   private readonly start = document.querySelector<HTMLButtonElement>("#start");
 
   constructor(
@@ -33,6 +35,7 @@ export class Uploads {
     this.bar = this.state.querySelector("progress")!;
     this.text = this.state.querySelector("p")!;
     this.errors = this.state.querySelector("ul")!;
+    this.repeats = this.state.querySelector("details")!;
     const drop = element.querySelector<HTMLElement>(".drop")!;
     const take = (): void => {
       this.add(Array.from(input.files ?? []));
@@ -94,7 +97,9 @@ export class Uploads {
           const status = error.originalResponse?.getStatus() ?? 0;
           return status === 0 || status === 409 || status === 423 || status >= 500;
         },
-        onSuccess: () => {
+        onSuccess: ({ lastResponse }) => {
+          const same = lastResponse.getHeader("Upload-Repeats");
+          if (same) this.repeat(file.name, same);
           this.sent.set(file, file.size);
           this.done += 1;
           this.arrived();
@@ -126,8 +131,19 @@ export class Uploads {
     if (this.start) this.start.disabled = this.running > 0;
     this.bar.value = total ? sent / total : 0;
     const failed = this.failed ? `, ${this.failed} not taken` : "";
+    const known = this.repeated.length ? `, ${this.repeated.length} of them here already` : "";
     const megabytes = (bytes: number): string => number(bytes / 1e6);
-    this.text.textContent = `${this.done} of ${this.sent.size} files${failed} · ${megabytes(sent)} of ${megabytes(total)} MB`;
+    this.text.textContent = `${this.done} of ${this.sent.size} files${known}${failed} · ${megabytes(sent)} of ${megabytes(total)} MB`;
+  }
+
+  /** The same photo twice is one photo; nobody should wonder where the other one is. */
+  private repeat(name: string, same: string): void {
+    this.repeated.push(same === name ? name : `${name} (as ${same})`);
+    const count = this.repeated.length;
+    this.repeats.hidden = false;
+    this.repeats.querySelector("summary")!.textContent =
+      count === 1 ? "1 file was here already and is kept once" : `${count} files were here already and are kept once`;
+    this.repeats.querySelector("p")!.textContent = this.repeated.join(", ");
   }
 }
 
