@@ -110,33 +110,32 @@ def _fuse(  # type: ignore[no-untyped-def]
     z, s, colors, photos, halves, stamps, cell, elevation, spread, sigma, count, rgb, noise
 ):
     pairs, rows, cols = z.shape
-    values = np.empty(pairs, dtype=np.float32)
-    sigmas = np.empty(pairs, dtype=np.float32)
-    owner = np.empty(pairs, dtype=np.int64)
+    # Reused for all cells: there are millions, and memory would cost more than the arithmetic.
+    v, g = np.empty((2, pairs), dtype=np.float32)
+    w, away, scratch = np.empty((3, pairs), dtype=np.float64)
+    who = np.empty(pairs, dtype=np.int64)
     for row in range(rows):
         for col in range(cols):
-            n = 0
-            for k in range(pairs):
-                if not np.isnan(z[k, row, col]):
-                    values[n] = z[k, row, col]
-                    sigmas[n] = s[k, row, col]
-                    owner[n] = k
-                    n += 1
+            n = _sorted_values(z[:, row, col], s[:, row, col], v, g, who)
             if n < MIN_PAIRS:
                 continue
-            order = np.argsort(values[:n], kind="mergesort")
-            v, g, who = values[:n][order], sigmas[:n][order], owner[:n][order]
-            typical = np.median(g)
-            g = np.minimum(np.maximum(g, np.float32(0.5) * typical), np.float32(3.0) * typical)
-            w = np.float32(1.0) / (g * g)
-            first, last = _upper_group(v, _BREAK_SIGMAS * typical + _BREAK_CELLS * cell)
+            typical = _median(g[:n], scratch)
+            for i in range(n):
+                bounded = min(max(g[i], np.float32(0.5) * typical), np.float32(3.0) * typical)
+                w[i] = 1.0 / (bounded * bounded)
+            first, last = _upper_group(v[:n], _BREAK_SIGMAS * typical + _BREAK_CELLS * cell)
             if last - first < MIN_PAIRS:
                 continue
-            first, last = _clip(v, first, last, typical)
-            weight = w[first:last].sum()
-            mean = (w[first:last] * (v[first:last] - v[first])).sum() / weight + v[first]
+            first, last = _clip(v, first, last, typical, away, scratch)
+            weight = shift = square = 0.0
+            for i in range(first, last):
+                weight += w[i]
+                shift += w[i] * (v[i] - v[first])
+            mean = shift / weight + v[first]
             used = last - first
-            variance = (w[first:last] * (v[first:last] - mean) ** 2).sum() / weight
+            for i in range(first, last):
+                square += w[i] * (v[i] - mean) ** 2
+            variance = square / weight
             noise[row, col], independent = _noise(
                 v, w, who[first:last], photos, halves, stamps, first, last
             )
@@ -150,6 +149,35 @@ def _fuse(  # type: ignore[no-untyped-def]
                 for i in range(first, last):
                     total += w[i] * colors[who[i], row, col, band]
                 rgb[row, col, band] = np.uint8(total / weight + np.float32(0.5))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _sorted_values(z, s, values, sigmas, owner):  # type: ignore[no-untyped-def]
+    """Put a cell's values in order, with their sigmas and pairs; the number of them."""
+    n = 0
+    for k in range(len(z)):
+        if np.isnan(z[k]):
+            continue
+        i = n
+        while i > 0 and values[i - 1] > z[k]:
+            values[i], sigmas[i], owner[i] = values[i - 1], sigmas[i - 1], owner[i - 1]
+            i -= 1
+        values[i], sigmas[i], owner[i] = z[k], s[k], k
+        n += 1
+    return n
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _median(values, scratch):  # type: ignore[no-untyped-def]
+    """Of a few values."""
+    n = len(values)
+    for k in range(n):
+        i = k
+        while i > 0 and scratch[i - 1] > values[k]:
+            scratch[i] = scratch[i - 1]
+            i -= 1
+        scratch[i] = values[k]
+    return 0.5 * (scratch[(n - 1) // 2] + scratch[n // 2])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -169,11 +197,13 @@ def _upper_group(v, gap):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _clip(v, first, last, typical):  # type: ignore[no-untyped-def]
-    """Bounds without the values far from the median of the group."""
-    middle = np.median(v[first:last])
+def _clip(v, first, last, typical, away, scratch):  # type: ignore[no-untyped-def]
+    """Bounds without the values far from the median of the group, which is sorted."""
+    middle = 0.5 * (v[(first + last - 1) // 2] + v[(first + last) // 2])
+    for i in range(first, last):
+        away[i] = abs(v[i] - middle)
     limit = _CLIP * max(
-        np.float32(1.4826) * np.median(np.abs(v[first:last] - middle)), np.float32(typical)
+        np.float32(1.4826) * _median(away[first:last], scratch), np.float32(typical)
     )
     low, high = first, last
     while high - low > MIN_PAIRS and middle - v[low] > limit:
