@@ -311,4 +311,4 @@ def load(folder: Path) -> Georeferenced:
     )
 
 
-GEOREFERENCE = Stage("georeference", 3, 0.3, run, load)
+GEOREFERENCE = Stage("georeference", 4, 0.3, run, load)

@@ -76,6 +76,7 @@ def network_accuracy(
         # A volume grows with two horizontal scales and one vertical.
         "scale_sigma": (2.0 * scale + height_scale) / 3.0,
         "vertical_sigma_m": adjusted.functional_sigma(_mean_height(block)),
+        "tilt_sigma": _tilt_sigma(adjusted, block),
         "block_deformation": _deformation(adjusted, block),
     }
 
@@ -194,9 +195,8 @@ def _rmse(residuals: Array) -> dict[str, float] | None:
 
 
 def _mean_height(block: Block) -> Array:
-    weight = np.zeros_like(block.tie_points.points)
-    weight[:, 2] = 1.0 / len(weight)
-    return weight
+    count = len(block.tie_points.points)
+    return _of_heights(np.full(count, 1.0 / count))
 
 
 def _scale_sigmas(adjusted: Adjusted, block: Block) -> tuple[float, float]:
@@ -205,9 +205,7 @@ def _scale_sigmas(adjusted: Adjusted, block: Block) -> tuple[float, float]:
     A height over a flat flight is base times focal length over parallax: what the focal length
     does not know, heights do not know either.
     """
-    offset = block.tie_points.points - block.tie_points.points.mean(axis=0)
-    offset[:, 2] = 0.0
-    horizontal = adjusted.functional_sigma(offset / np.sum(offset**2))
+    horizontal = adjusted.functional_sigma(_scale(block.tie_points.points))
     lens = max(
         adjusted.camera_sigma(name)["focal_px"] / camera.focal_px
         for name, camera in adjusted.cameras.items()
@@ -215,19 +213,46 @@ def _scale_sigmas(adjusted: Adjusted, block: Block) -> tuple[float, float]:
     return horizontal, float(np.hypot(horizontal, lens))
 
 
+def _tilt_sigma(adjusted: Adjusted, block: Block) -> float:
+    """Sigma of the slope of the whole surface in any direction, metres a metre."""
+    sigmas = [adjusted.functional_sigma(slope) for slope in _slopes(block.tie_points.points)]
+    return float(np.sqrt(np.mean(np.square(sigmas))))
+
+
+def _of_heights(weight: Array) -> Array:
+    """Coefficients (n, 3) of a functional of heights alone."""
+    return np.column_stack((np.zeros((len(weight), 2)), weight))
+
+
+def _scale(points: Array) -> Array:
+    """Coefficients (n, 3) of the scale in plan."""
+    offset = points - points.mean(axis=0)
+    offset[:, 2] = 0.0
+    return np.asarray(offset / np.sum(offset**2))
+
+
+def _slopes(points: Array) -> Array:
+    """Coefficients (2, n, 3) of the slopes to the east and to the north of the plane of all."""
+    offset = points[:, :2] - points[:, :2].mean(axis=0)
+    return np.array([_of_heights(slope) for slope in np.linalg.pinv(offset)])
+
+
 def _deformation(adjusted: Adjusted, block: Block) -> list[dict[str, float]]:
     """How well a spot's height above its surroundings is known, by the size of the spot.
 
     This is the bending that all depth maps share, so that no comparison between them shows it.
+    A scale or a tilt of the whole, which moves a spot that lies high or aside, is no bending.
     """
     points = block.tie_points.points
     extent = float(np.ptp(np.quantile(points[:, :2], [0.05, 0.95], axis=0), axis=0).mean())
     places = _spread_places(points[:, :2])
+    offset = points - points.mean(axis=0)
+    rigid = np.stack((*_slopes(points), _scale(points)))
     found = []
     for part in _PARTS:
         radius = part * extent
         sigmas = [
-            adjusted.functional_sigma(weight)
+            adjusted.functional_sigma(_of_heights(weight) - np.tensordot(weight @ offset, rigid, 1))
             for place in places
             if (weight := _spot(points, place, radius)) is not None
         ]
@@ -251,12 +276,10 @@ def _spread_places(plan: Array) -> Array:
 
 
 def _spot(points: Array, place: Array, radius: float) -> Array | None:
-    """Coefficients of the mean height of a disc less that of the ring around it."""
+    """Weights (n,) of the mean height of a disc less that of the ring around it."""
     distance = np.linalg.norm(points[:, :2] - place, axis=1)
     disc = distance < radius
     ring = (distance >= radius) & (distance < 2.0 * radius)
     if disc.sum() < _LEAST_POINTS or ring.sum() < _LEAST_POINTS:
         return None
-    weight = np.zeros_like(points)
-    weight[:, 2] = disc / disc.sum() - ring / ring.sum()
-    return weight
+    return np.asarray(disc / disc.sum() - ring / ring.sum())

@@ -32,15 +32,18 @@ class Accuracy:
         Of the surface as a whole in its vertical datum.
     toe_sigma_m : float
         Of the drawn line across its direction.
+    tilt_sigma : float
+        Of the slope of the surface as a whole in any direction, metres a metre.
     """
 
     noise: DsmNoise = PERFECT
     scale_sigma: float = 0.0
     vertical_sigma_m: float = 0.0
     toe_sigma_m: float = 0.0
+    tilt_sigma: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("scale_sigma", "vertical_sigma_m", "toe_sigma_m"):
+        for name in ("scale_sigma", "vertical_sigma_m", "toe_sigma_m", "tilt_sigma"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0.0):
                 raise InputError(f"{name} = {value} is impossible.", "Give a value of at least 0.")
@@ -66,6 +69,7 @@ def budgets(
     volumes = np.array([sums.fill_m3, sums.cut_m3])
     farther_m = rise_outwards(pile, base) * beyond_usual_m(pile.grid.cell_size_m)
     outward = np.array([-fill_toe @ farther_m, cut_toe @ farther_m])
+    tilted = accuracy.tilt_sigma * _tilt_gains(pile, base, sums, fill_toe, cut_toe)
     hidden = _hidden_ground(pile, fill_toe, cut_toe, accuracy.noise)
     hole = float(np.sqrt(np.sum(pile.hole_sigmas_m3**2)))
     found = {}
@@ -83,6 +87,7 @@ def budgets(
             independent("base_distance", float(k @ outward) / np.sqrt(3.0)),
             Term("base_survey_noise", float(k @ other @ k)),
             shared("vertical_bias", bias),
+            Term("tilt", float(np.sum((k @ tilted) ** 2))),
             Term("toe_position", float(k @ moved @ k)),
             shared("scale", 3.0 * accuracy.scale_sigma * float(k @ volumes)),
             independent("holes", hole),
@@ -107,6 +112,26 @@ def _noise(
             [loads[i] for i in active], pile.grid.cell_size_m, pile.grid.noise_factor
         )
     return total[:2, :2], total[2:, 2:], total[:2, 2:] + total[2:, :2]
+
+
+def _tilt_gains(
+    pile: Footprint, base: BaseSurface, sums: HeightSums, fill_toe: Array, cut_toe: Array
+) -> Array:
+    """Change (2, 2) of fill and cut for a unit slope of the surface to the east and to the north.
+
+    None for a base that tilts along; a level one stays.
+    """
+    if base.is_aligned:
+        return np.zeros((2, 2))
+    middle = pile.samples.position_m.mean(axis=0)
+    east, north = pile.grid.x_m() - middle[0], pile.grid.y_m() - middle[1]
+    return np.array(
+        [
+            (load.sum(axis=0) @ east, load.sum(axis=1) @ north)
+            - toe @ (pile.samples.position_m - middle)
+            for load, toe in ((sums.fill_load, fill_toe), (-sums.cut_load, -cut_toe))
+        ]
+    )
 
 
 def _hidden_ground(pile: Footprint, fill_toe: Array, cut_toe: Array, noise: DsmNoise) -> Array:

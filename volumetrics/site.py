@@ -116,7 +116,9 @@ def _threads() -> ThreadpoolController:
 
 def _measure_one(cut: Cutter, toe: Toe, method: BaseMethod, compares_methods: bool) -> Volume:
     pile, noise, survey = cut.cut(toe), cut.noise, cut.survey
-    accuracy = Accuracy(noise, survey.scale_sigma, survey.vertical_sigma_m, cut.toe_sigma_m)
+    accuracy = Accuracy(
+        noise, survey.scale_sigma, survey.vertical_sigma_m, cut.toe_sigma_m, survey.tilt_sigma
+    )
     volume = measure_footprint(pile, toe, method, accuracy)
     nets = net_by_method(pile, noise) if compares_methods else {}
     warnings = survey.notes + volume.warnings + _doubts(volume, nets)

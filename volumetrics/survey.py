@@ -50,6 +50,7 @@ class Survey:
         None when nothing is stated; it is then estimated around each pile.
     scale_sigma : float
     vertical_sigma_m : float
+    tilt_sigma : float
     facts : dict
         ``survey.json``, empty for a bare raster.
     notes : tuple of str
@@ -67,6 +68,7 @@ class Survey:
     noise: DsmNoise | None
     scale_sigma: float
     vertical_sigma_m: float
+    tilt_sigma: float
     facts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     quality_path: Path | None = None
@@ -190,6 +192,7 @@ def open_survey(path: Path, stated_crs: str | None = None) -> Survey:
         stated_noise(accuracy),
         _number(accuracy, "scale_sigma"),
         _number(accuracy, "vertical_sigma_m"),
+        _number(accuracy, "tilt_sigma"),
         facts,
         notes,
         quality_path,

@@ -18,6 +18,7 @@ base_distance        coarse cells let the ground be seen only farther outside th
 base_survey_noise    noise of the other survey, for a base that comes from one
 vertical_bias        the whole surface too high or too low; cancels where the base comes from the
                      same surface (Rolstad et al. 2009, the fully correlated part)
+tilt                 the whole surface leaning; cancels where the base leans with it (GUM, 5.1.2)
 toe_position         the line was drawn here and not a little beside it: change of volume along
                      the normal of the line (Reynolds' transport theorem), errors correlated along
                      the line
@@ -123,6 +124,7 @@ REFERENCES = {
     "base_distance": "JCGM 100:2008, 4.3.7",
     "base_survey_noise": "Rolstad et al. 2009; Hugonnet et al. 2022",
     "vertical_bias": "Rolstad et al. 2009",
+    "tilt": "JCGM 100:2008, 5.1.2",
     "toe_position": "Reynolds' transport theorem; JCGM 100:2008, 5.2.2",
     "scale": "JCGM 100:2008, 5.1.2",
     "holes": "JCGM 100:2008, 4.3.7",

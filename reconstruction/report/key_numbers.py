@@ -170,6 +170,11 @@ def _expected_numbers(accuracy: dict[str, Any]) -> Iterator[KeyNumber]:
         "Height of the whole surface", vertical, f"±\u00a0{length(vertical or 0.0)}",
         "All heights too high or too low together. A pile above its own toe does not feel it.", why,
     )  # fmt: skip
+    tilt = number(accuracy, "tilt_sigma")
+    yield _known(
+        "Tilt of the whole surface", tilt, f"±\u00a0{length(100.0 * (tilt or 0.0))} in 100\u00a0m",
+        "A pile above a base that leans along with it does not feel it.", why,
+    )  # fmt: skip
     level = number(accuracy, "level_sigma_deg")
     yield _known(
         "Level before the adjustment", level, f"±\u00a0{significant(level or 0.0)}°",

@@ -162,6 +162,7 @@ def test_accuracy_is_read_where_it_is_stated(write_dsm, tmp_path):
     report = {
         "scale_sigma": 2e-4,
         "vertical_sigma_m": 0.015,
+        "tilt_sigma": 3e-4,
         "dsm_noise": {
             "sigma_m": 0.012,
             "components": [{"sigma_m": 0.01, "range_m": 0.5}, {"sigma_m": 0.007, "range_m": 12}],
@@ -170,6 +171,7 @@ def test_accuracy_is_read_where_it_is_stated(write_dsm, tmp_path):
     (tmp_path / "accuracy.json").write_text(json.dumps(report))
     survey = open_survey(tmp_path)
     assert (survey.scale_sigma, survey.vertical_sigma_m) == (2e-4, 0.015)
+    assert survey.tilt_sigma == 3e-4
     assert survey.noise.components == (NoiseComponent(0.01, 0.5), NoiseComponent(0.007, 12.0))
 
 

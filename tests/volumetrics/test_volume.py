@@ -397,6 +397,20 @@ def test_the_terms_of_a_budget_add_up_and_behave():
     assert terms["base_noise"].sigma_m3 == 0.0
 
 
+@pytest.mark.parametrize("method", [Plane(), Average()])
+def test_a_leaning_survey_moves_what_does_not_lean_with_it(method):
+    grid, toe = pile().grid(20.0, 0.25), Toe("side", shapely.Polygon([(-6, -6), (7, -4), (0, 6)]))
+    volume = measure(grid, toe, method, Accuracy(tilt_sigma=0.01))
+    east, north = 0.01 * grid.x_m()[None], 0.01 * grid.y_m()[:, None]
+    changes = [
+        measure(grid.with_elevation(grid.elevation_m + lean), toe, method).net_m3 - volume.net_m3
+        for lean in (east, north)
+    ]
+    terms = {term.name: term.sigma_m3 for term in volume.budgets["net"].terms}
+    assert terms["tilt"] == pytest.approx(math.hypot(*changes), rel=0.02, abs=1e-3)
+    assert (terms["tilt"] > 0.01) == (method.name == "average")
+
+
 def test_impossible_accuracy_is_refused():
     with pytest.raises(InputError, match="scale_sigma = -1"):
         Accuracy(scale_sigma=-1.0)

@@ -47,6 +47,7 @@ _CAUSES = {
     "base_distance": "distance of the ground seen",
     "base_survey_noise": "noise of the base survey",
     "vertical_bias": "height of the survey",
+    "tilt": "tilt of the survey",
     "toe_position": "position of the toe",
     "scale": "scale of the survey",
     "holes": "holes",

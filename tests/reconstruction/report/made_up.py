@@ -143,6 +143,7 @@ def accuracy_facts() -> dict[str, Any]:
         "height_scale_sigma": 4e-4,
         "scale_sigma": 2e-4,
         "vertical_sigma_m": 0.05,
+        "tilt_sigma": 3e-4,
         "block_deformation": [{"sigma_m": 0.0001, "range_m": 19.0}],
         "dsm_noise": {
             "sigma_m": 0.003,
