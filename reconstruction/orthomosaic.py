@@ -12,7 +12,6 @@ import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 from reconstruction.block import Block
 from reconstruction.errors import OptionError, StageError
 from reconstruction.exposure import Exposures, balance
+from reconstruction.once import once
 from reconstruction.photo_sampling import accumulate
 from reconstruction.photo_views import PhotoViews
 from reconstruction.projection import Window, local_affine, view_matrix
@@ -207,12 +207,12 @@ class _Mosaic:
     def __reduce__(self) -> tuple[type[_Mosaic], tuple[Any, ...]]:
         return _Mosaic, (self.inputs, self.options, self.exposures, self.grid)
 
-    @cached_property
+    @once
     def dsm(self) -> RasterReader:
         """The surface model."""
         return RasterReader(self.inputs.dsm)
 
-    @cached_property
+    @once
     def views(self) -> PhotoViews:
         """The photos; raises `StageError` where there is no ground for them to show."""
         inputs, options = self.inputs, self.options

@@ -10,7 +10,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.exposure import THUMBNAIL, Exposures, read_photo
+from reconstruction.once import once
 from reconstruction.visibility import Visibility
 
 Key = TypeVar("Key", bound=Hashable)
@@ -117,7 +117,7 @@ class PhotoViews:
 
     # What the caches call must not know these views: in a cycle of references gigabytes would wait
     # for the garbage collector, into the next stage.
-    @cached_property
+    @once
     def _images(self) -> Cache[int, UInt8]:
         shots, photos, reduction = self.visibility.block.shots, self.photos, self.reduction
 
@@ -126,7 +126,7 @@ class PhotoViews:
 
         return Cache(read, lambda image: image.nbytes, self.cache_mb << 20)
 
-    @cached_property
+    @once
     def _previews(self) -> Cache[int, Preview]:
         visibility, photos, exposures = self.visibility, self.photos, self.exposures
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from reconstruction.block import Block
 from reconstruction.charts import Atlas
 from reconstruction.errors import OptionError
 from reconstruction.exposure import Exposures
+from reconstruction.once import once
 from reconstruction.rasters import RasterReader
 from reconstruction.stage import Run, Stage
 from reconstruction.surface import Surface
@@ -110,7 +110,7 @@ class _Painter:
     def __reduce__(self) -> tuple[type[_Painter], tuple[Any, ...]]:
         return _Painter, (self.inputs,)
 
-    @cached_property
+    @once
     def views(self) -> Views:
         """The photos, as they see the surface."""
         inputs = self.inputs
