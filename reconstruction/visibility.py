@@ -52,22 +52,23 @@ def _edge(ax, ay, bx, by, x, y):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _triangle(buffer, ax, ay, az, bx, by, bz, cx, cy, cz):  # type: ignore[no-untyped-def]
-    area = _edge(ax, ay, bx, by, cx, cy)
+def _triangle(buffer, a, b, c):  # type: ignore[no-untyped-def]
+    """Draw the triangle between three nodes, each x, y and depth."""
+    rows, cols = buffer.shape
+    first_col = max(math.ceil(min(a[0], b[0], c[0])), 0)
+    last_col = min(math.floor(max(a[0], b[0], c[0])), cols - 1)
+    first_row = max(math.ceil(min(a[1], b[1], c[1])), 0)
+    last_row = min(math.floor(max(a[1], b[1], c[1])), rows - 1)
+    area = _edge(a[0], a[1], b[0], b[1], c[0], c[1])
     if area == 0.0:
         return
-    rows, cols = buffer.shape
-    first_col = max(math.ceil(min(ax, bx, cx)), 0)
-    last_col = min(math.floor(max(ax, bx, cx)), cols - 1)
-    first_row = max(math.ceil(min(ay, by, cy)), 0)
-    last_row = min(math.floor(max(ay, by, cy)), rows - 1)
     for row in range(first_row, last_row + 1):
         for col in range(first_col, last_col + 1):
-            wa = _edge(bx, by, cx, cy, col, row) / area
-            wb = _edge(cx, cy, ax, ay, col, row) / area
+            wa = _edge(b[0], b[1], c[0], c[1], col, row) / area
+            wb = _edge(c[0], c[1], a[0], a[1], col, row) / area
             wc = 1.0 - wa - wb
             if wa >= -1e-9 and wb >= -1e-9 and wc >= -1e-9:
-                depth = wa * az + wb * bz + wc * cz
+                depth = wa * a[2] + wb * b[2] + wc * c[2]
                 if depth < buffer[row, col]:
                     buffer[row, col] = depth
 
@@ -81,6 +82,11 @@ def _project_row(matrix, lens, scale, elevations_m, row, nodes):  # type: ignore
         nodes[col, 2] = depth
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _node(nodes, col):  # type: ignore[no-untyped-def]
+    return nodes[col, 0], nodes[col, 1], nodes[col, 2]
+
+
 @numba.njit(cache=True, nogil=True)
 def _render(matrix, lens, scale, elevations_m, buffer):  # type: ignore[no-untyped-def]
     """Draw the surface's cells, as two triangles between four cell centres, into a buffer."""
@@ -90,13 +96,15 @@ def _render(matrix, lens, scale, elevations_m, buffer):  # type: ignore[no-untyp
     _project_row(matrix, lens, scale, elevations_m, 0, above)
     for row in range(1, rows):
         _project_row(matrix, lens, scale, elevations_m, row, below)
+        a, c = _node(above, 0), _node(below, 0)
         for col in range(1, cols):
-            a, b, c, d = above[col - 1], above[col], below[col - 1], below[col]
+            b, d = _node(above, col), _node(below, col)
             if b[2] > 0.0 and c[2] > 0.0:
                 if a[2] > 0.0:
-                    _triangle(buffer, a[0], a[1], a[2], b[0], b[1], b[2], c[0], c[1], c[2])
+                    _triangle(buffer, a, b, c)
                 if d[2] > 0.0:
-                    _triangle(buffer, d[0], d[1], d[2], b[0], b[1], b[2], c[0], c[1], c[2])
+                    _triangle(buffer, d, b, c)
+            a, c = b, d
         above, below = below, above
 
 
