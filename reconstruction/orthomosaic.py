@@ -135,7 +135,10 @@ def run(
     with rgba_cog(folder / "orthomosaic.tif", grid, run.jobs) as raster:
         for window, count in zip(windows, covered, strict=True):
             if count:
-                raster.write(window.row, window.col, np.load(tiles / _file(window)))
+                tile = tiles / _file(window)
+                raster.write(window.row, window.col, np.load(tile))
+                # The raster takes its room.
+                tile.unlink()
     shutil.rmtree(tiles)
     facts = {
         "cell_size_m": cell_size_m,

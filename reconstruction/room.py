@@ -7,12 +7,12 @@ from pathlib import Path
 
 from reconstruction.errors import RoomError
 
-# Measured on flights of 18 to 150 photos of 6 to 12 megapixels. Most is what pairs say of the
-# surface, which lies on disk until all are matched; it gives way to tiles and rasters. By how much
-# photos overlap and how their ground sampling distance is rounded, it is half as much at times.
-_BASE_BYTES = 100e6
-_BYTES_A_PHOTO = 2e6
-_BYTES_A_PIXEL = {"preview": 1.0, "standard": 3.3, "high": 9.0}
+# Of flights of 26 and 48 photos of 12 and 6 megapixels. Most is what pairs say of the surface,
+# which lies on disk until all are matched, and later the draft of the orthomosaic. How much that is
+# varies with overlap and the rounding of cells, so the law is up to twice what was measured.
+_BASE_BYTES = 50e6
+_BYTES_A_PHOTO = 1.5e6
+_BYTES_A_PIXEL = {"preview": 0.8, "standard": 3.3, "high": 8.0}
 
 
 def needed_bytes(photo_count: int, photo_px: float, quality: str) -> float:

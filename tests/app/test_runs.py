@@ -202,12 +202,12 @@ def test_a_survey_that_the_disk_cannot_hold_fails_with_what_is_missing(
     app, client_of, survey, monkeypatch
 ):
     monkeypatch.setattr(jobs, "_app", lambda: app)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0.05e9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0.02e9))
     run_id = start(client_of("surveyor"), survey)
     jobs.process(run_id)
     run = state_of(run_id)
     assert (run.state, run.failure["cause"]) == (RunState.FAILED, "storage")
-    assert "and 0.1 GB are free there" in run.failure["reason"]
+    assert "and 0.0 GB are free there" in run.failure["reason"]
     assert "Free some space" in run.failure["remedy"]
     assert {path.name for path in (workspace(app, survey) / "work").iterdir()} == {"images"}
 

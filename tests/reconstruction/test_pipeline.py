@@ -193,10 +193,10 @@ def test_what_the_disk_cannot_hold_is_refused_before_the_work(
     flight, tmp_path, monkeypatch, capsys
 ):
     command = [str(flight / "images"), str(tmp_path), "--jobs", "1"]
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0.11e9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0.02e9))
     assert main(command) == 2
     said = capsys.readouterr().err
-    assert f"This needs about 0.2 GB in {tmp_path}, and 0.1 GB are free there." in said
+    assert f"This needs about 0.1 GB in {tmp_path}, and 0.0 GB are free there." in said
     assert "Free some space" in said
     # Photos were read, and nothing else.
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["images"]

@@ -24,6 +24,16 @@ def test_what_does_not_fit_is_refused_with_its_numbers(tmp_path, monkeypatch):
     assert "larger disk" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("photo_count", "photo_px", "quality", "peak_gb"),
+    [(48, 6e6, "preview", 0.20), (48, 6e6, "standard", 0.69), (26, 12e6, "standard", 0.79)],
+)
+def test_predicted_room_held_what_runs_took_and_not_twice_as_much(
+    photo_count, photo_px, quality, peak_gb
+):
+    assert peak_gb < room.needed_bytes(photo_count, photo_px, quality) / 1e9 < 2.0 * peak_gb
+
+
 def test_a_patch_takes_the_room_of_its_cells_and_is_read_by_windows(tmp_path):
     """A square that is turned by 45 degrees fills half of its rectangle."""
     row, col = np.indices((1000, 1000))
