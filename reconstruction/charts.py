@@ -109,16 +109,18 @@ def _sides(points: Array, faces: Index, texel_m: float) -> Index:
         return side
     neighbours = _neighbours(faces)
     # A rough wall faces every way in detail: what counts is where its surroundings face.
-    facing = normal * steep[:, None]
+    facing, near = normal * steep[:, None], neighbours[steep]
     for _ in range(4):
-        total = facing + np.where(neighbours[..., None] >= 0, facing[neighbours], 0.0).sum(axis=1)
-        facing = total * steep[:, None]
+        around = np.where(near[..., None] >= 0, facing[near], 0.0).sum(axis=1)
+        facing[steep] += around
     side[steep] = np.argmax(facing[steep, :2] @ _OUTWARD.T, axis=1)
     # A face that is surrounded joins its neighbours.
     for _ in range(3):
-        around = np.where(neighbours >= 0, side[neighbours], -2)
-        for other in range(-1, 4):
-            side[(around == other).sum(axis=1) >= 2] = other
+        a, b, c = np.where(neighbours >= 0, side[neighbours], -2).T
+        # What two of three have is the middle one in their order.
+        middle = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+        joins = ((a == b) | (b == c) | (a == c)) & (middle != -2)
+        side[joins] = middle[joins]
     group = _connected(neighbours, side)
     area = np.bincount(group, np.linalg.norm(normal, axis=1) / 2.0)
     side[area[group] < _SMALLEST_TEXELS * texel_m**2] = -1

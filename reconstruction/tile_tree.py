@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,14 @@ class _Tree:
     steps: int
     levels: int
 
+    def __reduce__(self) -> tuple[type[_Tree], tuple[Any, ...]]:
+        return _Tree, (self.ground, self.grid, self.texel_m, self.steps, self.levels)
+
+    @cached_property
+    def dsm(self) -> RasterReader:
+        """The surface; open while tiles are made, since neighbours read the same blocks."""
+        return RasterReader(self.ground.dsm)
+
     @classmethod
     def of(cls, ground: Ground) -> _Tree:
         """The tree over a surface."""
@@ -192,6 +200,8 @@ class _Tree:
         heights, bridged = self._heights(shard) if shard.nodes is None else (shard.nodes, 0)
         step_m, row, col = self.grid.cell_size_m * 2**level, shard.row, shard.col
         thinned = thin(heights, step_m)
+        if np.isnan(heights).all():
+            return None, thinned
         tolerance_m = step_m * self.ground.tolerance_cells
         mesh = triangulate(heights, step_m, tolerance_m)
         if len(mesh.faces) == 0:
@@ -224,8 +234,7 @@ class _Tree:
         size, top, left = self.steps + 1, shard.row * self.steps, shard.col * self.steps
         radius = min(round(_BRIDGE_RADIUS_M / self.grid.cell_size_m), _BRIDGE_RADIUS_CELLS)
         margin = bridge_reach(radius)
-        with RasterReader(self.ground.dsm) as dsm:
-            wide = dsm.read(top - margin, left - margin, size + 2 * margin, size + 2 * margin)[0]
+        wide = self.dsm.read(top - margin, left - margin, size + 2 * margin, size + 2 * margin)[0]
         inner = np.s_[margin : margin + size, margin : margin + size]
         heights = bridge(wide, radius)[inner].copy()
         added = int(np.isnan(wide[inner][:-1, :-1]).sum() - np.isnan(heights[:-1, :-1]).sum())
