@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,7 +15,10 @@ from app.amount import Amount
 _WIDTH, _HEIGHT = 760, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 28
 _SPARK_WIDTH, _SPARK_HEIGHT = 110, 28
-_LINE = 15
+_MOST_DOTS = 60
+# What a day at the end of an axis needs.
+_DAY_WIDTH = 190
+_LINE, _LETTER = 15, 8
 _PLAN_WIDTH, _PLAN_HEIGHT, _PLAN_MARGIN = 760, 420, 16
 
 
@@ -72,24 +75,34 @@ def trend(points: Sequence[tuple[date, Amount]], unit: str) -> Markup:
     parts.append(f'<polygon class="band" points="{_points([*upper, *reversed(lower)])}"/>')
     line = [(x(d), y(v)) for d, v in zip(days, values, strict=True)]
     parts.append(f'<polyline class="line" points="{_points(line)}"/>')
+    dot = "dot" if len(points) <= _MOST_DOTS else "dot dense"
     for (day, amount), (left, at) in zip(points, line, strict=True):
         said = f"{format_date(day)}: {_words(amount)} {unit}"
         parts.append(
-            f'<circle class="dot" cx="{left:.1f}" cy="{at:.1f}" r="3.5">'
+            f'<circle class="{dot}" cx="{left:.1f}" cy="{at:.1f}" r="3.5">'
             f"<title>{escape(said)}</title></circle>"
         )
-    ends = [(x(days[0]), "start", points[0][0]), (x(days[-1]), "end", points[-1][0])]
-    for left, anchor, day in ends:
-        parts.append(
-            f'<text x="{left:.1f}" y="{_HEIGHT - 8}" text-anchor="{anchor}">'
-            f"{escape(format_date(day))}</text>"
-        )
+    parts += _days([day for day, _ in points], x)
     first, last = points[0], points[-1]
     about = (
         f"From {format_date(first[0])} to {format_date(last[0])}: "
         f"{_words(first[1])} to {_words(last[1])} {unit}"
     )
     return _svg(_WIDTH, _HEIGHT, "chart", about, parts)
+
+
+def _days(days: Sequence[date], x: Callable[[float], float]) -> list[str]:
+    """The first and the last day below a chart, and the years that begin between them."""
+    parts, bottom = [], _HEIGHT - 8
+    for year in range(days[0].year + 1, days[-1].year + 1):
+        at = x(date(year, 1, 1).toordinal())
+        parts.append(f'<path class="axis" d="M{at:.1f} {_HEIGHT - _BOTTOM}v5"/>')
+        if _LEFT + _DAY_WIDTH < at < _WIDTH - _RIGHT - _DAY_WIDTH:
+            parts.append(f'<text x="{at:.1f}" y="{bottom}" text-anchor="middle">{year}</text>')
+    for day, anchor in ((days[0], "start"), (days[-1], "end")):
+        at, words = x(day.toordinal()), escape(format_date(day))
+        parts.append(f'<text x="{at:.1f}" y="{bottom}" text-anchor="{anchor}">{words}</text>')
+    return parts
 
 
 def sparkline(amounts: Sequence[float]) -> Markup:
@@ -120,7 +133,8 @@ def plan(shapes: Sequence[Shape], scale_m: float = 20.0) -> Markup:
         (_PLAN_HEIGHT - 2 * _PLAN_MARGIN - 20) / (tall or 1.0),
     )
     left = (_PLAN_WIDTH - wide * per_m) / 2
-    parts = []
+    parts: list[str] = []
+    named: list[tuple[float, float, float, float]] = []
     for shape in shapes:
         ring = [
             (left + (place[0] - west) * per_m, _PLAN_MARGIN + (south + tall - place[1]) * per_m)
@@ -130,20 +144,32 @@ def plan(shapes: Sequence[Shape], scale_m: float = 20.0) -> Markup:
             f'<polygon class="shape" fill="{escape(shape.colour)}" points="{_points(ring)}">'
             f"<title>{escape(shape.label)}</title></polygon>"
         )
-        parts.append(_name(shape.label, [sum(xy) / len(ring) for xy in zip(*ring, strict=True)]))
+        middle = [sum(xy) / len(ring) for xy in zip(*ring, strict=True)]
+        parts.append(_name(shape.label, middle, named))
     at = _PLAN_HEIGHT - 10
     parts.append(f'<path class="scale" d="M{_PLAN_MARGIN} {at}h{scale_m * per_m:.1f}"/>')
     parts.append(f'<text x="{_PLAN_MARGIN}" y="{at - 6}">{scale_m:g} m</text>')
     return _svg(_PLAN_WIDTH, _PLAN_HEIGHT, "chart plan", "Plan of the piles, north up", parts)
 
 
-def _name(label: str, middle: Sequence[float]) -> str:
-    """A name around a place, in as many lines as it has words: neighbours seldom meet so."""
-    x, y = middle
+def _name(
+    label: str, middle: Sequence[float], named: list[tuple[float, float, float, float]]
+) -> str:
+    """A name near a place, a word a line, where it meets none of those that are `named` already."""
     words = label.split() or [""]
-    top = y + 5.0 - (len(words) - 1) * _LINE / 2.0
+    half_width, half_height = _LETTER * max(map(len, words)) / 2.0, _LINE * len(words) / 2.0
+    x, y = middle
+    for lines_down in (0, 1, -1, 2, -2):
+        top = y + lines_down * _LINE - half_height
+        box = (x - half_width, top, x + half_width, top + 2.0 * half_height)
+        if not any(
+            box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+            for other in named
+        ):
+            break
+    named.append(box)
     lines = "".join(
-        f'<tspan x="{x:.1f}" y="{top + place * _LINE:.1f}">{escape(word)}</tspan>'
+        f'<tspan x="{x:.1f}" y="{top + (place + 0.8) * _LINE:.1f}">{escape(word)}</tspan>'
         for place, word in enumerate(words)
     )
     return f'<text class="name" text-anchor="middle">{lines}</text>'

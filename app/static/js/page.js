@@ -41,8 +41,12 @@ for (const button of document.querySelectorAll("[data-close]")) {
 // What is wider than its box can be scrolled by keyboard, too.
 const watch = new ResizeObserver((entries) => {
   for (const { target } of entries) {
-    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    const { scrollWidth, clientWidth, scrollHeight, clientHeight } = target;
+    if (scrollWidth > clientWidth || scrollHeight > clientHeight) target.tabIndex = 0;
     else target.removeAttribute("tabindex");
   }
 });
 for (const box of document.querySelectorAll(".table-wrap, pre")) watch.observe(box);
+
+// On a phone the tabs are wider than the page: show where one is.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

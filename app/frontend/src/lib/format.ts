@@ -63,7 +63,7 @@ export function metres(value: number, decimals = 2): string {
 /** A day such as 2026-05-04. */
 export function day(iso: string): string {
   const date = new Date(iso.length === 10 ? `${iso}T12:00:00` : iso);
-  return date.toLocaleDateString(locale(), { year: "numeric", month: "short", day: "numeric" });
+  return date.toLocaleDateString(locale(), { dateStyle: "medium" });
 }
 
 /** The time of a moment, such as 14:05:09. */

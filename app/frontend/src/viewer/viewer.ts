@@ -64,6 +64,8 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
       editor.form.element.hidden = true;
       layer.hide(null);
       looks.restore();
+      // The button that was pressed is gone; keys go on working.
+      if (!review.isOpen) canvas.focus({ preventScroll: true });
       void load();
     },
     say: (words) => hud.say(words),
