@@ -24,7 +24,7 @@ LARGE = "survey-large"
 ALL = (SHORT, SHARD, SURVEY, LARGE)
 
 # What workers of the queue for usual surveys have, less what else runs and lies there.
-_USUAL_MEMORY, _USUAL_DISK = 15e9, 150e9
+USUAL_MEMORY, USUAL_DISK = 15e9, 150e9
 _HOUR_S, _DAY_S = 3600, 24 * 3600
 # RQ's workers tell every half minute that they are at a job.
 _SILENT = timedelta(seconds=90)
@@ -47,7 +47,7 @@ class Depth:
 
 def survey_queue(memory_bytes: float, disk_bytes: float) -> str:
     """Queue for a survey that needs so much."""
-    return LARGE if memory_bytes > _USUAL_MEMORY or disk_bytes > _USUAL_DISK else SURVEY
+    return LARGE if memory_bytes > USUAL_MEMORY or disk_bytes > USUAL_DISK else SURVEY
 
 
 def enqueue(queue: str, function: str, *arguments: Any, job_id: str | None = None) -> None:

@@ -66,6 +66,16 @@ def test_workers_serve_exactly_the_queues_of_the_application(objects):
     assert sorted(worker_queues(objects)) == sorted(queues.ALL)
 
 
+def test_usual_workers_have_what_their_queue_sends_them():
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    pool = next(p for p in values["workers"]["pools"].values() if queues.SURVEY in p["queues"])
+    gigabytes = pool["resources"]["limits"]["memory"], pool["scratch"]
+    memory, disk = (int(quantity.removesuffix("Gi")) << 30 for quantity in gigabytes)
+    assert memory > queues.USUAL_MEMORY
+    # The photos lie there, too: 10 MB for each of those that need 68 MB at `standard`.
+    assert disk > 1.2 * queues.USUAL_DISK
+
+
 def test_the_scheduler_is_the_clock(objects):
     for name, spec in pods(objects).items():
         if name.endswith("-scheduler"):
