@@ -90,11 +90,11 @@ def forget(store, *stages):
 def test_another_machine_goes_on_where_a_killed_worker_was(in_store, client_of, machine, tmp_path):
     storage, environment = in_store
     run_id = start(client_of("surveyor"), db.session.get(Survey, SURVEY))
-    first = live.worker(environment, tmp_path / "first")
-    wait_for(lambda: state_of(run_id).stage not in ("", "images", "pairs", "features"), 240)
-    # Evicted, and the time to end was too short.
-    first.process.terminate()
-    kill_family(first)
+    with live.running(live.worker(environment, tmp_path / "first")) as first:
+        wait_for(lambda: state_of(run_id).stage not in ("", "images", "pairs", "features"), 240)
+        # Evicted, and the time to end was too short.
+        first.process.terminate()
+        kill_family(first)
     shutil.rmtree(machine / "cairn")
     age_heartbeat(run_id)
     with (
@@ -117,10 +117,10 @@ def test_a_worker_that_is_told_to_go_leaves_its_run_to_another(
     storage, environment = in_store
     forget(store, "ties", "georeference", "dense", "dsm", "point_cloud", "orthomosaic", "model")
     run_id = start(client_of("surveyor"), db.session.get(Survey, SURVEY))
-    first = live.worker(environment, tmp_path / "first")
-    wait_for(lambda: state_of(run_id).stage in ("ties", "georeference"), 240)
-    first.process.terminate()
-    assert first.process.wait(240) == 0
+    with live.running(live.worker(environment, tmp_path / "first")) as first:
+        wait_for(lambda: state_of(run_id).stage in ("ties", "georeference"), 240)
+        first.process.terminate()
+        assert first.process.wait(240) == 0
     run = state_of(run_id)
     assert (run.state, run.attempts, run.failure) == (RunState.QUEUED, 0, {})
     assert redis().lrange("rq:queue:survey", 0, -1) == [f"run-{run_id}-0".encode()]
@@ -198,14 +198,24 @@ def test_a_full_disk_is_told_and_the_next_run_resumes(
     environment = live.environment(*services, small_disk, 80)
     client = client_of("surveyor")
     with live.running(live.worker(environment, tmp_path / "log")):
+        refused = start(client, db.session.get(Survey, SURVEY))
+        wait_for(lambda: state_of(refused).state == RunState.FAILED, 240)
+        assert "GB are free there" in state_of(refused).failure["reason"]
+        subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
         first = start(client, db.session.get(Survey, SURVEY))
+        wait_for(lambda: state_of(first).stage not in ("", "images", "pairs"), 240)
+        # Somebody else fills it after the run has begun.
+        filler = small_disk / "filler"
+        subprocess.run(
+            ["dd", "if=/dev/zero", f"of={filler}", "bs=1M"], capture_output=True, check=False
+        )
         wait_for(lambda: state_of(first).state == RunState.FAILED, 240)
         failure = state_of(first).failure
         assert "full" in failure["reason"] or "No space left on device" in failure["reason"]
         assert "The disk is full: free some space" in failure["remedy"]
         assert state_of(first).attempts == 1
         assert storage.names(SURVEY) == set()
-        subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+        filler.unlink()
         second = start(client, db.session.get(Survey, SURVEY))
         wait_for(lambda: state_of(second).state not in ("queued", "running"), 400)
     assert state_of(second).state == RunState.DONE
