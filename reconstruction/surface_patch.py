@@ -7,6 +7,7 @@ where the disparities break off there are no triangles and the cells stay empty.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,9 +125,10 @@ class PatchFile:
             and col < self.col + self.cols
         )
 
-    def read(self, row: int, col: int, rows: int, cols: int) -> NDArray[np.void]:
-        """Cells of a window, which may reach beyond the patch."""
-        out = np.zeros((rows, cols), dtype=CELL)
+    def parts(
+        self, row: int, col: int, rows: int, cols: int
+    ) -> Iterator[tuple[tuple[slice, slice], NDArray[np.void]]]:
+        """The known parts of a window: where each lies in it, and its cells."""
         stored = np.load(self.path, mmap_mode="r")
         for band in self.bands:
             band_row, band_col = self.row + band.row, self.col + band.col
@@ -134,10 +136,11 @@ class PatchFile:
             left, right = max(col, band_col), min(col + cols, band_col + band.cols)
             if top < bottom and left < right:
                 cells = stored[band.start : band.start + band.rows * band.cols]
-                out[top - row : bottom - row, left - col : right - col] = cells.reshape(
-                    band.rows, band.cols
-                )[top - band_row : bottom - band_row, left - band_col : right - band_col]
-        return out
+                place = np.s_[top - row : bottom - row, left - col : right - col]
+                within = np.s_[
+                    top - band_row : bottom - band_row, left - band_col : right - band_col
+                ]
+                yield place, cells.reshape(band.rows, band.cols)[within]
 
 
 def write_patch(

@@ -111,16 +111,16 @@ def _fuse_window(patches: list[PatchFile], window: Window, cell_size_m: float) -
     # An order that does not depend on which shard was ready first.
     patches = sorted(patches, key=lambda patch: patch.path.name)
     _, _, rows, cols = window
-    elevations = np.empty((len(patches), rows, cols), dtype=np.float32)
+    elevations = np.full((len(patches), rows, cols), np.nan, dtype=np.float32)
     sigmas = np.empty_like(elevations)
     colors = np.empty((len(patches), rows, cols, 3), dtype=np.uint8)
     for index, patch in enumerate(patches):
-        stored = patch.read(*window)
-        code = stored["code"].astype(np.float32)
-        height = patch.low_m + patch.step_m * (code - np.float32(1.0))
-        elevations[index] = np.where(code > 0, height, np.nan)
-        sigmas[index] = stored["sigma_m"]
-        colors[index] = stored["rgb"]
+        for place, stored in patch.parts(*window):
+            code = stored["code"].astype(np.float32)
+            height = patch.low_m + patch.step_m * (code - np.float32(1.0))
+            elevations[index][place] = np.where(code > 0, height, np.nan)
+            sigmas[index][place] = stored["sigma_m"]
+            colors[index][place] = stored["rgb"]
     halves = np.array([patch.half for patch in patches], dtype=np.int8)
     photos = np.array([patch.photos for patch in patches], dtype=np.int64)
     return fuse(elevations, sigmas, colors, photos, halves, cell_size_m)
