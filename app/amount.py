@@ -44,12 +44,14 @@ class Amount:
 
         Examples
         --------
-        >>> [Amount(806.4, u95).digits for u95 in (0.0, 0.031, 0.9, 5.7, 43.0)]
-        [2, 2, 2, 1, 0]
+        >>> [Amount(806.4, u95).digits for u95 in (0.0, 0.031, 0.9, 0.996, 5.7, 43.0)]
+        [2, 2, 2, 1, 1, 0]
         """
         if self.u95 <= 0.0:
             return _MOST_DIGITS
-        return min(max(1 - math.floor(math.log10(self.u95)), 0), _MOST_DIGITS)
+        # Rounded first: 0.996 is shown as 1.0.
+        shown = float(f"{self.u95:.1e}")
+        return min(max(1 - math.floor(math.log10(shown)), 0), _MOST_DIGITS)
 
     @property
     def share(self) -> float:
@@ -62,7 +64,7 @@ class Amount:
         Examples
         --------
         >>> Amount(1000.0, 0.0).by(1.6, 0.05)
-        Amount(value=1600.0, u95=97.998...)
+        Amount(value=1600.0, u95=97.998)
         """
         by_factor = NORMAL_95 * self.value * factor_sigma
         return Amount(self.value * factor, math.hypot(self.u95 * factor, by_factor))

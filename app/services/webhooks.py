@@ -183,7 +183,7 @@ def signature(secret: str, moment: int, body: bytes) -> str:
     Examples
     --------
     >>> signature("key", 1, b"{}")[:9]
-    't=1,v1=6a'
+    't=1,v1=1b'
     """
     digest = hmac.new(secret.encode(), f"{moment}.".encode() + body, hashlib.sha256)
     return f"t={moment},v1={digest.hexdigest()}"

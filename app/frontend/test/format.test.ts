@@ -3,7 +3,7 @@ import { decimalsFor, number, volume } from "../src/lib/format";
 
 describe("numbers", () => {
   it("have the decimals that their uncertainty makes sense of", () => {
-    expect([0.21, 1.6, 34, 510, 0, NaN].map(decimalsFor)).toEqual([2, 1, 0, 0, 1, 1]);
+    expect([0.21, 0.996, 1.6, 34, 510, 0, NaN].map(decimalsFor)).toEqual([2, 1, 1, 0, 0, 1, 1]);
   });
 
   it("are never minus nothing", () => {

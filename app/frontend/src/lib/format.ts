@@ -18,7 +18,9 @@ export function number(value: number, decimals = 0): string {
 /** Decimals that an uncertainty makes sense of: two of its digits, at most two decimals. */
 export function decimalsFor(u95: number): number {
   if (!(u95 > 0)) return 1;
-  return Math.min(2, Math.max(0, 1 - Math.floor(Math.log10(u95))));
+  // Rounded first: 0.996 is shown as 1.0.
+  const shown = Number(u95.toPrecision(2));
+  return Math.min(2, Math.max(0, 1 - Math.floor(Math.log10(shown))));
 }
 
 export interface Units {
