@@ -29,6 +29,7 @@ from reconstruction.network import (
     build_network,
 )
 from reconstruction.normal_equations import CAMERA_SIZE, POSE_SIZE
+from reconstruction.receiver import plan_covariance
 
 Array = NDArray[np.float64]
 
@@ -272,7 +273,8 @@ def _drop_outliers(network: Network) -> None:
 def _set_position_sigma(network: Network) -> Network:
     """Raise the positions' sigmas where their residuals contradict them; never lower them.
 
-    Residuals that are small may still be wrong together, so they prove nothing.
+    Residuals that are small may still be wrong together. Where positions are far coarser than the
+    block, their residuals in plan tell how they are.
     """
     if len(network.positions.xyz) < 4:
         return network
@@ -281,6 +283,16 @@ def _set_position_sigma(network: Network) -> Network:
     height = 1.4826 * float(np.median(scaled[:, 2]))
     factor = np.maximum(1.0, np.array([plan, plan, height]))
     positions = replace(network.positions, sigma=network.positions.sigma * factor)
+    if not positions.are_precise:
+        covariance = plan_covariance(
+            network.position_residuals()[:, :2],
+            network.centres[positions.shot_index, :2],
+            positions.seconds,
+            positions.sigma[:, 0],
+        )
+        root = np.linalg.cholesky(covariance)
+        whitening = scipy.linalg.solve_triangular(root, np.eye(len(root)), lower=True)
+        positions = replace(positions, whitening=whitening)
     return replace(network, positions=positions)
 
 

@@ -23,7 +23,6 @@ from reconstruction.network_accuracy import contradicting_lenses, loosely_known,
 from reconstruction.observations import (
     control_observations,
     focal_priors,
-    is_precise,
     measured_places,
     position_observations,
     wild_positions,
@@ -128,7 +127,7 @@ def georeference(
         np.radians(level.sigma_deg),
         focal_priors(placed, photos),
     )
-    precise = is_precise(given.positions)
+    precise = given.positions.are_precise
     control, fit, contradictions = settle(control, partial(_fit, given, photos, frame), precise)
     adjusted, turned, block = fit
     run.progress(0.9, "Checking the accuracy")
@@ -311,4 +310,4 @@ def load(folder: Path) -> Georeferenced:
     )
 
 
-GEOREFERENCE = Stage("georeference", 4, 0.3, run, load)
+GEOREFERENCE = Stage("georeference", 5, 0.3, run, load)

@@ -19,6 +19,7 @@ Ints = NDArray[np.int32]
 
 LENS_NAMES = ("focal_px", "cx_px", "cy_px", "k1", "k2", "k3", "p1", "p2", "readout_s")
 HUBER = 2.0  # sigmas of a pixel residual up to which it counts in full
+PRECISE_M = 0.1  # positions better than this bear comparison with the geometry of the photos
 CAUCHY = 2.5  # sigmas at which a position has lost half its weight
 # How well the lens is known beforehand, but for the focal length: cx, cy relative to the focal
 # length, the rest absolute (the readout in seconds: electronic shutters take some 10 to 70 ms).
@@ -37,18 +38,40 @@ class MeasuredPositions:
         Local frame, metres.
     sigma : ndarray, shape (k, 3)
         One standard deviation of each coordinate, metres.
-    time : ndarray, shape (k,)
-        When, over the flight: -0.5 at its start, 0.5 at its end.
+    seconds : ndarray, shape (k,)
+        When, on any clock.
     offset_sigma, drift_sigma : ndarray, shape (3,)
         What all positions may be off by together, and drift by over the flight, metres.
+    whitening : ndarray, shape (k, k), or None
+        Turns errors in plan that hang together into independent ones of unit variance; None where
+        they are independent, as ``sigma`` says.
     """
 
     shot_index: Ints
     xyz: Array
     sigma: Array
-    time: Array
+    seconds: Array
     offset_sigma: Array
     drift_sigma: Array
+    whitening: Array | None = None
+
+    @property
+    def time(self) -> Array:
+        """When, over the flight: -0.5 at its start, 0.5 at its end."""
+        if not len(self.seconds):
+            return self.seconds
+        start, end = self.seconds.min(), self.seconds.max()
+        return np.asarray((self.seconds - 0.5 * (start + end)) / max(end - start, 1e-9))
+
+    @property
+    def are_precise(self) -> bool:
+        """Whether they hold a block to centimetres."""
+        return bool(np.sum(self.sigma[:, 0] < PRECISE_M) > 0.5 * len(self.sigma))
+
+    def roots(self) -> tuple[Array, Array, Array]:
+        """Matrices (k, k) that make errors east, north and up independent, of unit variance."""
+        plan = np.diag(1.0 / self.sigma[:, 0]) if self.whitening is None else self.whitening
+        return plan, plan, np.diag(1.0 / self.sigma[:, 2])
 
 
 @dataclass(frozen=True)
@@ -153,20 +176,25 @@ class Network:
         centres = self.centres[self.positions.shot_index]
         return centres + self.extra[:3] + drift - self.positions.xyz
 
-    def position_weights(self) -> Array:
-        """Robust weights 1/m², shape (k, 3): horizontal and vertical fail separately."""
-        scaled = self.position_residuals() / self.positions.sigma
-        plan = 1.0 / (1.0 + np.sum(scaled[:, :2] ** 2, axis=1) / CAUCHY**2)
-        height = 1.0 / (1.0 + scaled[:, 2] ** 2 / CAUCHY**2)
-        return np.column_stack((plan, plan, height)) / self.positions.sigma**2
+    def _position_misfits(self) -> tuple[Array, Array]:
+        """Squared residuals in sigmas, in plan and in height: those fail separately.
+
+        Where errors hang together, they are of the changes from photo to photo: a jump of the
+        receiver fails once.
+        """
+        east, north, up = (
+            root @ residual
+            for root, residual in zip(
+                self.positions.roots(), self.position_residuals().T, strict=True
+            )
+        )
+        return east**2 + north**2, up**2
 
     def cost(self) -> float:
         """Half the robust sum of squares."""
         length = np.linalg.norm(self.errors, axis=1)[self.active] / self.sigma_px[self.active]
         pixels = np.where(length <= HUBER, length**2, 2.0 * HUBER * length - HUBER**2)
-        scaled = (self.position_residuals() / self.positions.sigma) ** 2
-        plan = np.log1p((scaled[:, 0] + scaled[:, 1]) / CAUCHY**2)
-        height = np.log1p(scaled[:, 2] / CAUCHY**2)
+        plan, height = (np.log1p(misfit / CAUCHY**2) for misfit in self._position_misfits())
         known = self.prior_weight * (self.prior_xyz - self.points) ** 2
         lens = ((self.lenses - self.prior_lenses) / self.lens_sigma) ** 2
         extra = (self.extra / self._extra_sigma()) ** 2
@@ -202,17 +230,21 @@ class Network:
         return matrix, right
 
     def _add_positions(self, matrix: Array, right: Array) -> None:
-        weight = self.position_weights()
+        plan, height = (1.0 / (1.0 + misfit / CAUCHY**2) for misfit in self._position_misfits())
         missing = -self.position_residuals()
+        count = len(missing)
+        design = np.column_stack((np.eye(count), np.ones(count), self.positions.time))
         extra_at = len(right) - EXTRA_SIZE
-        for k, index in enumerate(self.positions.shot_index):
-            for axis in range(3):
-                columns = np.array(
-                    [POSE_SIZE * index + 3 + axis, extra_at + axis, extra_at + 3 + axis]
-                )
-                row = np.array([1.0, 1.0, self.positions.time[k]])
-                matrix[np.ix_(columns, columns)] += weight[k, axis] * np.outer(row, row)
-                right[columns] += weight[k, axis] * missing[k, axis] * row
+        for axis, (root, weight) in enumerate(
+            zip(self.positions.roots(), (plan, plan, height), strict=True)
+        ):
+            rows = root @ design
+            columns = np.append(
+                POSE_SIZE * self.positions.shot_index + 3 + axis,
+                [extra_at + axis, extra_at + 3 + axis],
+            )
+            matrix[np.ix_(columns, columns)] += (rows.T * weight) @ rows
+            right[columns] += (rows.T * weight) @ (root @ missing[:, axis])
 
     def _add_level(self, matrix: Array, right: Array) -> None:
         down = self._down()

@@ -94,22 +94,28 @@ def loosely_known(accuracy: Mapping[str, Any], has_scale: bool) -> tuple[str, ..
     volume_u95 = _U95 * 3.0 * accuracy["scale_sigma"]
     if volume_u95 <= _LOOSE:
         return ()
-    if has_scale:
-        lens = max(accuracy["cameras"].values(), key=lambda c: c["focal_px_sigma"] / c["focal_px"])
-        cause = (
+    lens = max(accuracy["cameras"].values(), key=lambda c: c["focal_px_sigma"] / c["focal_px"])
+    causes, remedies = [], []
+    if not has_scale:
+        distance_u95 = _U95 * accuracy["horizontal_scale_sigma"]
+        causes.append(f"distances are known to ± {distance_u95:.1%} only")
+        remedies.append(
+            "Five ground control points around the site, or RTK, make them accurate; a long"
+            " distance measured on the ground shows how far off they are."
+        )
+    if has_scale or lens["focal_px_sigma"] / lens["focal_px"] > accuracy["horizontal_scale_sigma"]:
+        causes.append(
             "the photos hardly tell the lens (focal length"
             f" {lens['focal_px']:.0f} ± {_U95 * lens['focal_px_sigma']:.0f} px)"
         )
-        remedy = (
-            "Fly several strips side by side, and some photos with the camera tilted by 30°; or add"
-            " ground control points, five or more."
+        remedies.append(
+            "Fly several strips side by side, and some photos with the camera tilted by 30°"
+            + ("; or add ground control points, five or more." if has_scale else ".")
         )
-    else:
-        cause = f"distances are known to ± {_U95 * accuracy['horizontal_scale_sigma']:.1%} only"
-        remedy = "RTK or five ground control points around the site make them accurate."
     return (
         f"Volumes are uncertain by ± {volume_u95:.0%} and elevations by"
-        f" ± {_U95 * accuracy['vertical_sigma_m']:.1f} m, because {cause}. {remedy}",
+        f" ± {_U95 * accuracy['vertical_sigma_m']:.1f} m, because {' and '.join(causes)}."
+        f" {' '.join(remedies)}",
     )
 
 

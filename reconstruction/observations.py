@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +14,16 @@ from reconstruction.control import Control
 from reconstruction.frame import LocalFrame
 from reconstruction.network import ControlObservations, FocalPrior, MeasuredPositions
 from reconstruction.photo import Photo
+from reconstruction.rolling_shutter import seconds_of
 
 Array = NDArray[np.float64]
 
 # What the measured positions may be off by together, and drift by over a flight, metres
 # (east, north, up): by the receiver, and with control by the difference of two datums.
 _OFFSET_M = {"rtk": (0.03, 0.03, 0.05), "consumer": (3.0, 3.0, 8.0)}
-_DRIFT_M = {"rtk": (0.005, 0.005, 0.01), "consumer": (1.5, 1.5, 3.0)}
+_DRIFT_M = {"rtk": (0.005, 0.005, 0.01), "consumer": (3.0, 3.0, 3.0)}
 _DATUM_OFFSET_M = (20.0, 20.0, 200.0)
 _WORTHLESS_M = 1e4
-_PRECISE_M = 0.1
 _WILD = 4.0  # sigmas in plan from which on a position is named to the surveyor
 # Of a focal length that was found without any hint; relative.
 _FOUND_SIGMA = 0.15
@@ -62,6 +63,9 @@ def position_observations(
     control : Control
     """
     known = np.flatnonzero(np.isfinite(measured[:, 0]))
+    seconds = _seconds([photos[placed.shots[index].name] for index in known])
+    order = np.argsort(seconds, kind="stable")
+    known, seconds = known[order], seconds[order]
     given = [photos[placed.shots[index].name].position for index in known]
     positions = [position for position in given if position is not None]
     sigma = np.array(
@@ -74,16 +78,10 @@ def position_observations(
     altitudes = np.array([p.altitude_m for p in positions], dtype=np.float64)
     sigma[lost, 2] = _doubt_m((altitudes - centres[:, 2])[lost])
     xyz[lost, 2] = centres[lost, 2]
-    kind = "rtk" if _are_precise(sigma) else "consumer"
+    found = MeasuredPositions(known.astype(np.int32), xyz, sigma, seconds, np.zeros(3), np.zeros(3))
+    kind = "rtk" if found.are_precise else "consumer"
     offset = _DATUM_OFFSET_M if control.control_points else _OFFSET_M[kind]
-    return MeasuredPositions(
-        known.astype(np.int32),
-        xyz,
-        sigma,
-        _times([photos[placed.shots[index].name] for index in known]),
-        np.array(offset),
-        np.array(_DRIFT_M[kind]),
-    )
+    return replace(found, offset_sigma=np.array(offset), drift_sigma=np.array(_DRIFT_M[kind]))
 
 
 def _doubt_m(rises: Array) -> Array:
@@ -131,23 +129,13 @@ def wild_positions(
     )
 
 
-def is_precise(positions: MeasuredPositions) -> bool:
-    """Whether positions hold a block to centimetres."""
-    return _are_precise(positions.sigma)
-
-
-def _are_precise(sigma: Array) -> bool:
-    return bool(np.sum(sigma[:, 0] < _PRECISE_M) > 0.5 * len(sigma))
-
-
-def _times(photos: list[Photo]) -> Array:
-    """When each photo was taken, by rank over the flight: -0.5 to 0.5."""
-    if not photos:
-        return np.empty(0)
-    order = np.argsort([photo.captured_at or photo.name for photo in photos], kind="stable")
-    rank = np.empty(len(photos))
-    rank[order] = np.linspace(-0.5, 0.5, len(photos))
-    return rank
+def _seconds(photos: list[Photo]) -> Array:
+    """When each photo was taken; where that is not known of all, their order counts."""
+    seconds = np.array([seconds_of(photo.captured_at) for photo in photos])
+    if len(photos) and np.isfinite(seconds).all() and np.ptp(seconds) > 0.0:
+        return seconds
+    names = [photo.captured_at or photo.name for photo in photos]
+    return np.argsort(np.argsort(names, kind="stable"), kind="stable").astype(np.float64)
 
 
 def control_observations(

@@ -204,9 +204,10 @@ def _rtk(photos: tuple[Photo, ...], control_count: int) -> Iterator[Finding]:
         yield Finding(
             "info",
             "positions-coarse",
-            "The positions are good to metres: without control points, place and scale are"
-            " no better.",
-            "Ground control points make volumes accurate.",
+            "The positions are good to metres: without control points elevations are no better,"
+            " and volumes to some per cent.",
+            "Five ground control points around the site, or RTK, make volumes accurate; many photos"
+            " over a wide area in strips to and fro help.",
         )
     if len(datums) > 1:
         shown = ", ".join(f"{count} {datum}" for datum, count in datums.most_common())

@@ -47,7 +47,7 @@ def with_velocities(shots: Sequence[Shot], photos: Mapping[str, Photo]) -> tuple
     -------
     tuple of Shot
     """
-    times_s = np.array([_seconds(photos[shot.name].captured_at) for shot in shots])
+    times_s = np.array([seconds_of(photos[shot.name].captured_at) for shot in shots])
     known = np.flatnonzero(np.isfinite(times_s))
     order = known[np.argsort(times_s[known], kind="stable")]
     centres = np.array([shots[index].centre for index in order]).reshape(-1, 3)
@@ -58,7 +58,8 @@ def with_velocities(shots: Sequence[Shot], photos: Mapping[str, Photo]) -> tuple
     )
 
 
-def _seconds(captured_at: str | None) -> float:
+def seconds_of(captured_at: str | None) -> float:
+    """A moment of `Photo` on a clock of seconds, NaN where it is unknown."""
     if captured_at is None:
         return float("nan")
     try:

@@ -1,0 +1,129 @@
+"""How the errors of a receiver hang together in time, as the positions of a flight tell.
+
+A receiver without corrections is off by metres, but by nearly the same metres from one photo to the
+next. Taken as independent, such errors make the scale look far worse known than it is, or far
+better: it depends on how fast they change and how the flight goes to and fro. Photos tell their own
+places to centimetres but for a similarity, so what is left between the two shows the errors.
+
+They are modelled as a part that fades with time (Gauss and Markov) and a part that every photo has
+for itself. How long the memory is and how large the parts are is not decided: every model counts by
+its restricted likelihood [1]_, which knows that a similarity was fitted, and the covariance is the
+mean over all models.
+
+References
+----------
+.. [1] H. D. Patterson, R. Thompson, "Recovery of inter-block information when block sizes are
+   unequal", Biometrika 58(3), 1971.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# Parts of the variance that every photo has for itself.
+_SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+# Memories that may occur: from two photos to many flights, which is a random walk in one.
+_MEMORIES = 8
+_SHORTEST_STEPS, _LONGEST_FLIGHTS = 2.0, 50.0
+# What is stated of the receiver counts like two residuals, or a flight of few would know too much.
+_STATED_COUNT = 2.0
+_WILD = 4.0  # sigmas beyond which a position tells nothing of the others
+
+
+@dataclass(frozen=True)
+class _Model:
+    """One way in which the errors may hang together, and what the flight thinks of it.
+
+    Parameters
+    ----------
+    memory_s : float
+        After which the correlation has fallen to 1/e.
+    share : float
+        Of the variance, without memory.
+    variance : float
+        Of the errors in units of what was stated, if this is the model.
+    log_likelihood : float
+    """
+
+    memory_s: float
+    share: float
+    variance: float
+    log_likelihood: float
+
+
+def plan_covariance(errors_m: Array, centres_m: Array, seconds: Array, sigma_m: Array) -> Array:
+    """Covariance of the errors of the positions in plan, the same to the east and to the north.
+
+    Parameters
+    ----------
+    errors_m : ndarray, shape (k, 2)
+        Photos' places less measured positions; a similarity of the places may be amiss.
+    centres_m : ndarray, shape (k, 2)
+        The photos' places.
+    seconds : ndarray, shape (k,)
+        When they were taken.
+    sigma_m : ndarray, shape (k,)
+        Sigma of each position as stated.
+
+    Returns
+    -------
+    ndarray, shape (k, k)
+    """
+    # As complex numbers, east and north of a similarity are one linear equation.
+    scaled = errors_m @ [1.0, 1.0j] / sigma_m
+    design = np.column_stack((centres_m @ [1.0, 1.0j], np.ones(len(scaled)))) / sigma_m[:, None]
+    tame = np.abs(scaled) < _WILD
+    equations = np.column_stack((design, scaled)).astype(np.complex128)
+    models = _weighed(equations[tame], seconds[tame])
+    likelihood = np.array([model.log_likelihood for model in models])
+    chance = np.exp(likelihood - likelihood.max())
+    chance /= chance.sum()
+    total = np.zeros((len(seconds), len(seconds)))
+    for model, weight in zip(models, chance, strict=True):
+        if weight > 1e-4:
+            total += weight * model.variance * _correlation(seconds, model.memory_s, model.share)
+    # What is wild has an error of its own.
+    total += np.diag(np.where(tame, 0.0, np.abs(scaled) ** 2))
+    return total * np.outer(sigma_m, sigma_m)
+
+
+def _weighed(equations: NDArray[np.complex128], seconds: Array) -> list[_Model]:
+    """All models with their restricted likelihoods; the last column of equations is the errors."""
+    steps = np.diff(np.sort(seconds))
+    shortest = _SHORTEST_STEPS * float(np.median(steps[steps > 0.0]))
+    longest = max(_LONGEST_FLIGHTS * float(np.ptp(seconds)), 2.0 * shortest)
+    return [
+        _weigh(equations, seconds, memory_s, share)
+        for memory_s in np.geomspace(shortest, longest, _MEMORIES)
+        for share in _SHARES
+    ]
+
+
+def _weigh(
+    equations: NDArray[np.complex128], seconds: Array, memory_s: float, share: float
+) -> _Model:
+    count, columns = equations.shape
+    root = np.linalg.cholesky(_correlation(seconds, memory_s, share))
+    white = scipy.linalg.solve_triangular(root, equations, lower=True)
+    size = np.abs(np.diagonal(np.linalg.qr(white, mode="r")))
+    # Two real numbers for each complex one.
+    freedom = 2.0 * (count - (columns - 1)) + _STATED_COUNT
+    squares = size[-1] ** 2 + _STATED_COUNT
+    log_determinants = np.log(np.diagonal(root)).sum() + np.log(size[:-1]).sum()
+    return _Model(
+        memory_s,
+        share,
+        float(squares / (freedom - 2.0)),
+        float(-2.0 * log_determinants - 0.5 * freedom * np.log(squares)),
+    )
+
+
+def _correlation(seconds: Array, memory_s: float, share: float) -> Array:
+    lag = np.abs(seconds[:, None] - seconds)
+    return (1.0 - share) * np.exp(-lag / memory_s) + share * np.eye(len(seconds))
