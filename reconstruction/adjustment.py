@@ -33,7 +33,7 @@ from reconstruction.receiver import plan_covariance
 
 Array = NDArray[np.float64]
 
-_OUTLIER = 4.0  # sigmas beyond which a tie point's observation is removed
+_OUTLIER = 4.0  # spreads beyond which a tie point's observation is removed
 _LEAST_SIGMA_PX = 0.1  # no lens model is nearer to a lens, however well patches match
 _MAX_ITERATIONS = 30
 _CONVERGED = 1e-6  # relative decrease of the cost
@@ -232,8 +232,10 @@ def _pixel_sigma(network: Network) -> float:
 
 def _set_pixel_sigma(network: Network) -> None:
     """Let the tie points say how much they are worth (control points keep the given sigma)."""
-    worth = _pixel_sigma(network) * np.sqrt(_design_effect(network))
-    network.sigma_px[network.of_ties] = max(float(worth), _LEAST_SIGMA_PX)
+    ties = network.of_ties
+    network.spread_px[ties] = _pixel_sigma(network)
+    worth = network.spread_px[ties] * np.sqrt(_design_effect(network))
+    network.sigma_px[ties] = np.maximum(worth, _LEAST_SIGMA_PX)
 
 
 def _design_effect(network: Network) -> float:
@@ -252,7 +254,7 @@ def _design_effect(network: Network) -> float:
     errors = network.errors[used]
     errors = (
         errors
-        * np.minimum(1.0, HUBER * network.sigma_px[used] / np.linalg.norm(errors, axis=1))[:, None]
+        * np.minimum(1.0, HUBER * network.spread_px[used] / np.linalg.norm(errors, axis=1))[:, None]
     )
     pixels = network.pixels[used]
     share = pixels / (2.0 * network.lenses[network.camera_of[network.shot[used]], 1:3] + 1.0)
@@ -264,7 +266,7 @@ def _design_effect(network: Network) -> float:
 
 def _drop_outliers(network: Network) -> None:
     """Take out tie points' observations that do not fit, and tracks that are left with one."""
-    length = np.linalg.norm(network.errors, axis=1) / network.sigma_px
+    length = np.linalg.norm(network.errors, axis=1) / network.spread_px
     ties = network.of_ties
     network.active &= ~(ties & (length > _OUTLIER))
     network.drop_singles()
@@ -311,8 +313,13 @@ def _set_control_sigma(network: Network) -> Network:
         (network.prior_weight * (network.prior_xyz - network.points) ** 2)[known]
     )
     factor = max(1.0, float(squares) / redundancy)
-    sigma_px = np.where(marks, np.sqrt(factor) * network.sigma_px, network.sigma_px)
-    return replace(network, sigma_px=sigma_px, prior_weight=network.prior_weight / factor)
+    factors = np.where(marks, np.sqrt(factor), 1.0)
+    return replace(
+        network,
+        spread_px=factors * network.spread_px,
+        sigma_px=factors * network.sigma_px,
+        prior_weight=network.prior_weight / factor,
+    )
 
 
 def _result(

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
 LENS_NAMES = ("focal_px", "cx_px", "cy_px", "k1", "k2", "k3", "p1", "p2", "readout_s")
-HUBER = 2.0  # sigmas of a pixel residual up to which it counts in full
+HUBER = 2.0  # spreads of a pixel residual up to which it counts in full
 PRECISE_M = 0.1  # positions better than this bear comparison with the geometry of the photos
 CAUCHY = 2.5  # sigmas at which a position has lost half its weight
 # How well the lens is known beforehand, but for the focal length: cx, cy relative to the focal
@@ -119,6 +119,9 @@ class Network:
 
     Observations are sorted by point, ``first[p]:first[p + 1]`` being those of point ``p``.
     Residuals and weights are those of the current unknowns; `moved` gives a new network.
+    Of an observation, ``spread_px`` is the standard deviation of its errors, and ``sigma_px``,
+    never less, what it is worth: errors that go together, or that no lens model describes, make
+    it worth less than its spread says, yet a mismatch stands out from the spread.
     """
 
     rotations: Array
@@ -132,6 +135,7 @@ class Network:
     motion: Array
     point: Ints
     pixels: Array
+    spread_px: Array
     sigma_px: Array
     active: NDArray[np.bool_]
     prior_xyz: Array
@@ -166,7 +170,7 @@ class Network:
 
     def weights(self) -> Array:
         """Robust weights 1/px², 0 for observations that are left out."""
-        length = np.linalg.norm(self.errors, axis=1) / self.sigma_px
+        length = np.linalg.norm(self.errors, axis=1) / self.spread_px
         robust = np.minimum(1.0, HUBER / np.maximum(length, 1e-12))
         return np.where(self.active, robust / self.sigma_px**2, 0.0)
 
@@ -192,8 +196,9 @@ class Network:
 
     def cost(self) -> float:
         """Half the robust sum of squares."""
-        length = np.linalg.norm(self.errors, axis=1)[self.active] / self.sigma_px[self.active]
+        length = np.linalg.norm(self.errors, axis=1)[self.active] / self.spread_px[self.active]
         pixels = np.where(length <= HUBER, length**2, 2.0 * HUBER * length - HUBER**2)
+        pixels *= (self.spread_px / self.sigma_px)[self.active] ** 2
         plan, height = (np.log1p(misfit / CAUCHY**2) for misfit in self._position_misfits())
         known = self.prior_weight * (self.prior_xyz - self.points) ** 2
         lens = ((self.lenses - self.prior_lenses) / self.lens_sigma) ** 2
@@ -322,6 +327,7 @@ def build_network(
         motion=_motion(cameras, shots, shot, pixels),
         point=point,
         pixels=pixels,
+        spread_px=sigma_px[order],
         sigma_px=sigma_px[order],
         active=np.ones(len(point), bool),
         prior_xyz=np.concatenate((ties.points, control.xyz)),

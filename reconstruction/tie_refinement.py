@@ -31,6 +31,7 @@ _REACH_PX = 8.0
 _LEAST_LIKENESS = 0.8
 _NEIGHBOURS = 9  # tie points that tell which way the ground faces
 _LEAST_FACING = 0.5  # cosine between the ground's normal and the view
+_ALIKE = 0.7  # of the coarsest view of a point: what is as coarse can give its patch
 _LEAST_SHARE = 0.25  # of a photo's observations that must be found for it to be believed
 _STEP = 1e-3  # of the depth, to see how the ground lies in a photo
 
@@ -85,16 +86,35 @@ def refined(inputs: TieInputs, run: Run) -> SparseModel:
 
 
 def _references(model: SparseModel) -> NDArray[np.intp]:
-    """The observation of each tie point whose photo was taken most in the middle of the others."""
+    """The observation of each tie point that its patch is taken from.
+
+    Of the photos that show the point about as coarsely as any, it is the one that was taken most in
+    the middle of all: what a coarse photo shows is found in a fine one, and not the other way.
+    """
     ties = model.tie_points
+    grain = _grain(model)
+    coarsest = np.zeros(len(ties.points))
+    np.maximum.at(coarsest, ties.point_index, grain)
+    is_fine = grain < _ALIKE * coarsest[ties.point_index]
     centres = np.array([shot.centre for shot in model.shots])[ties.shot_index]
     count = np.bincount(ties.point_index)
     middle = np.column_stack(
         [np.bincount(ties.point_index, centres[:, axis]) / count for axis in range(3)]
     )
     aside = np.linalg.norm(centres - middle[ties.point_index], axis=1)
-    order = np.lexsort((aside, ties.point_index))
+    order = np.lexsort((aside, is_fine, ties.point_index))
     return order[np.searchsorted(ties.point_index[order], np.arange(len(ties.points)))]
+
+
+def _grain(model: SparseModel) -> Array:
+    """What a pixel of each observation covers where its point lies, in the model's unit."""
+    ties = model.tie_points
+    grain = np.empty(len(ties.pixels))
+    for index, shot in enumerate(model.shots):
+        rows = np.flatnonzero(ties.shot_index == index)
+        depth = shot.to_camera(ties.points[ties.point_index[rows]])[:, 2]
+        grain[rows] = depth / model.cameras[shot.camera].focal_px
+    return grain
 
 
 def _warps(model: SparseModel, reference: NDArray[np.intp]) -> Array:
@@ -221,4 +241,4 @@ def run(inputs: TieInputs, options: None, folder: Path, run: Run) -> SparseModel
     return model
 
 
-TIES: Stage[TieInputs, None, SparseModel] = Stage("ties", 1, 0.3, run, SparseModel.load)
+TIES: Stage[TieInputs, None, SparseModel] = Stage("ties", 2, 0.3, run, SparseModel.load)

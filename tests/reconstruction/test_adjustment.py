@@ -230,6 +230,23 @@ def test_wild_positions_and_mismatches_do_not_matter():
     assert np.linalg.norm(result.position_residuals[4]) > 30.0
 
 
+def test_mismatches_smaller_than_the_least_sigma_of_a_pixel_are_left_out():
+    rng = np.random.default_rng(5)
+    points, shots = flight(rng)
+    ties = observe(rng, points, shots, 0.03)
+    views = np.bincount(ties.point_index)[ties.point_index]
+    mismatched = (rng.random(len(views)) < 0.05) & (views >= 4)
+    pixels = ties.pixels.copy()
+    pixels[mismatched] += [0.3, 0.1]
+    ties = replace(ties, pixels=pixels)
+    result = adjust(*disturb(rng, shots, ties), measure(rng, shots), no_control(), LEVEL, FOCAL)
+    kept = set(map(tuple, result.tie_points.pixels))
+    # One of several in a track can hide behind the others.
+    assert np.mean([tuple(pixel) in kept for pixel in pixels[mismatched]]) < 0.15
+    assert len(kept) > 0.9 * len(pixels)
+    assert result.pixel_sigma == pytest.approx(0.03, rel=0.1)
+
+
 def test_level_holds_a_single_strip_where_positions_cannot():
     """About the axis of one strip only the level observation knows; it takes nothing else."""
     rng = np.random.default_rng(11)

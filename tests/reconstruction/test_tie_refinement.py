@@ -29,11 +29,11 @@ def texture(rng: np.random.Generator) -> np.ndarray:
     return np.clip(128.0 + 30.0 * ground, 0.0, 255.0).astype(np.float32)
 
 
-def photograph(ground: np.ndarray, shot: Shot, gain: float = 1.0) -> np.ndarray:
+def photograph(ground: np.ndarray, shot: Shot, lens: Camera, gain: float) -> np.ndarray:
     """What a shot sees of the plane z = 0."""
-    x, y = np.meshgrid(np.arange(LENS.width_px), np.arange(LENS.height_px))
+    x, y = np.meshgrid(np.arange(lens.width_px), np.arange(lens.height_px))
     rays = np.stack(
-        ((x - LENS.cx_px) / LENS.focal_px, (y - LENS.cy_px) / LENS.focal_px, np.ones(x.shape)), -1
+        ((x - lens.cx_px) / lens.focal_px, (y - lens.cy_px) / lens.focal_px, np.ones(x.shape)), -1
     )
     rays = rays @ shot.rotation
     plan = shot.centre[:2] - rays[..., :2] * (shot.centre[2] / rays[..., 2])[..., None]
@@ -45,30 +45,34 @@ def photograph(ground: np.ndarray, shot: Shot, gain: float = 1.0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
     """Five photos of a plane, their files, and the true tie points."""
+    return plant(tmp_path_factory.mktemp("photos"), [LENS] * 5)
+
+
+def plant(folder, lenses):
+    """What `scene` is, taken by these lenses."""
     rng = np.random.default_rng(2)
-    folder = tmp_path_factory.mktemp("photos")
     ground = texture(rng)
     shots = []
-    for number in range(5):
+    for number, lens in enumerate(lenses):
         turn = Rotation.from_euler("xz", [180.0, 40.0 * number], degrees=True)
         tilt = Rotation.from_rotvec(rng.normal(0.0, 0.06, 3))
         centre = np.array([4.0 * number - 8.0, rng.normal(0.0, 2.0), 40.0 + 2.0 * number])
-        shot = Shot(f"{number}.png", "drone", (tilt * turn).as_matrix(), centre)
-        cv2.imwrite(str(folder / shot.name), photograph(ground, shot, 1.0 - 0.1 * number))
+        shot = Shot(f"{number}.png", lens.name, (tilt * turn).as_matrix(), centre)
+        cv2.imwrite(str(folder / shot.name), photograph(ground, shot, lens, 1.0 - 0.1 * number))
         shots.append(shot)
     points = np.column_stack((rng.uniform(-9.0, 9.0, (150, 2)), np.zeros(150)))
     shot_index, point_index, pixels = [], [], []
     for point in range(len(points)):
-        for index, shot in enumerate(shots):
-            pixel = LENS.project(shot.to_camera(points[point : point + 1]))[0]
-            if (pixel > 20.0).all() and (pixel < [380.0, 280.0]).all():
+        for index, (shot, lens) in enumerate(zip(shots, lenses, strict=True)):
+            pixel = lens.project(shot.to_camera(points[point : point + 1]))[0]
+            if (pixel > 20.0).all() and (pixel < [lens.width_px - 20, lens.height_px - 20]).all():
                 shot_index.append(index)
                 point_index.append(point)
                 pixels.append(pixel)
     ties = TiePoints(
         points, np.array(shot_index, np.int32), np.array(point_index, np.int32), np.array(pixels)
     )
-    model = SparseModel({"drone": LENS}, tuple(shots), ties)
+    model = SparseModel({lens.name: lens for lens in lenses}, tuple(shots), ties)
     return model, {shot.name: folder / shot.name for shot in shots}, ground
 
 
@@ -97,6 +101,20 @@ def test_noisy_pixels_come_back(scene):
     assert len(result.tie_points.pixels) > 0.8 * len(ties.pixels)
     assert np.sqrt(np.mean(residuals_px(replace(model, tie_points=ties)) ** 2)) > 0.8
     assert np.sqrt(np.mean(residuals_px(result) ** 2)) < 0.1
+
+
+def test_patches_of_coarse_photos_are_found_in_fine_ones_and_not_the_other_way(tmp_path):
+    fine = replace(LENS.scaled(2.0), name="fine")
+    model, files, _ = plant(tmp_path, [LENS, fine, fine, fine, LENS])
+    ties = model.tie_points
+    assert len(np.unique(ties.point_index[np.isin(ties.shot_index, [0, 4])])) == len(ties.points)
+    noise = np.random.default_rng(4).normal(0.0, 1.0, ties.pixels.shape)
+    given = replace(ties, pixels=ties.pixels + noise)
+    found = refined(TieInputs(replace(model, tie_points=given), files), Run()).tie_points
+    assert len(found.pixels) > 0.8 * len(given.pixels)
+    # What patches were taken from stays where it was.
+    stayed = np.isin(found.pixels[:, 0], given.pixels[:, 0])
+    assert set(found.shot_index[stayed]) <= {0, 4}
 
 
 def test_cores_make_no_difference(scene):
