@@ -33,6 +33,7 @@ _MEMORIES = 8
 _SHORTEST_STEPS, _LONGEST_FLIGHTS = 2.0, 50.0
 # What is stated of the receiver counts like two residuals, or a flight of few would know too much.
 _STATED_COUNT = 2.0
+_LEAST_TAME = 3
 _WILD = 4.0  # sigmas beyond which a position tells nothing of the others
 
 
@@ -79,8 +80,14 @@ def plan_covariance(errors_m: Array, centres_m: Array, seconds: Array, sigma_m: 
     scaled = errors_m @ [1.0, 1.0j] / sigma_m
     design = np.column_stack((centres_m @ [1.0, 1.0j], np.ones(len(scaled)))) / sigma_m[:, None]
     tame = np.abs(scaled) < _WILD
+    if tame.sum() < _LEAST_TAME:
+        tame[:] = True
     equations = np.column_stack((design, scaled)).astype(np.complex128)
-    models = _weighed(equations[tame], seconds[tame])
+    models = [
+        _weigh(equations[tame], seconds[tame], memory_s, share)
+        for memory_s in _memories(seconds)
+        for share in _SHARES
+    ]
     likelihood = np.array([model.log_likelihood for model in models])
     chance = np.exp(likelihood - likelihood.max())
     chance /= chance.sum()
@@ -93,21 +100,17 @@ def plan_covariance(errors_m: Array, centres_m: Array, seconds: Array, sigma_m: 
     return total * np.outer(sigma_m, sigma_m)
 
 
-def _weighed(equations: NDArray[np.complex128], seconds: Array) -> list[_Model]:
-    """All models with their restricted likelihoods; the last column of equations is the errors."""
+def _memories(seconds: Array) -> Array:
+    """Memories that are tried, in seconds."""
     steps = np.diff(np.sort(seconds))
-    shortest = _SHORTEST_STEPS * float(np.median(steps[steps > 0.0]))
-    longest = max(_LONGEST_FLIGHTS * float(np.ptp(seconds)), 2.0 * shortest)
-    return [
-        _weigh(equations, seconds, memory_s, share)
-        for memory_s in np.geomspace(shortest, longest, _MEMORIES)
-        for share in _SHARES
-    ]
+    shortest = _SHORTEST_STEPS * np.median(steps[steps > 0.0])
+    return np.geomspace(shortest, _LONGEST_FLIGHTS * np.ptp(seconds), _MEMORIES)
 
 
 def _weigh(
     equations: NDArray[np.complex128], seconds: Array, memory_s: float, share: float
 ) -> _Model:
+    """A model with its restricted likelihood; the last column of equations is the errors."""
     count, columns = equations.shape
     root = np.linalg.cholesky(_correlation(seconds, memory_s, share))
     white = scipy.linalg.solve_triangular(root, equations, lower=True)

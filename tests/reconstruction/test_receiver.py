@@ -118,8 +118,12 @@ def test_a_strip_alone_does_not_tell_a_drift_from_the_scale():
     assert sigma > 0.5 * STATED_M / 70.0
 
 
-def test_photos_of_one_moment_are_no_fault():
-    places, seconds = strips(4, 7)
+@pytest.mark.parametrize(
+    ("photos", "step_s", "wild_m"), [(7, 6.0, 0.0), (1, 1.0, 0.0), (1, 1.0, 50.0)]
+)
+def test_photos_of_one_moment_and_few_wild_ones_are_no_fault(photos, step_s, wild_m):
+    places, seconds = strips(4, photos)
     errors = RECEIVERS["300 s"](np.random.default_rng(1), seconds)
-    covariance = plan_covariance(errors, places, seconds // 6.0, np.full(len(seconds), STATED_M))
+    errors[:2] += wild_m
+    covariance = plan_covariance(errors, places, seconds // step_s, np.full(len(seconds), STATED_M))
     assert np.linalg.eigvalsh(covariance).min() > 0.0
