@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app.auth.actor import current_actor
@@ -19,6 +20,11 @@ from app.storage import FAILURES
 _log = logging.getLogger(__name__)
 _API = "/api/"
 # What people are told where the protocol's own words do not help.
+_TOO_OLD = (
+    "This page was open for too long",
+    "You signed out meanwhile, or it waited longer than it may. Load it again and repeat the last "
+    "step; nothing was changed.",
+)
 _WORDS = {
     404: ("There is no such page", "Check the address, or begin anew."),
     405: ("Nothing to see at this address", "It takes forms only. Go back to the page before."),
@@ -70,7 +76,8 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     if is_api():
         answer = problem(error.code, title, detail)
     else:
-        words = _WORDS.get(error.code, (title, detail))
+        is_too_old = isinstance(error, CSRFError)
+        words = _TOO_OLD if is_too_old else _WORDS.get(error.code, (title, detail))
         answer = Response(_page(error.code, *words, "")[0], error.code)
     # Which methods are allowed, when to try again: what the error knows goes along.
     for name, value in error.get_headers():

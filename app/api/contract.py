@@ -179,7 +179,9 @@ def _json() -> Any:
     return body
 
 
-def parsed(shape: type[Parsed], values: Any) -> Parsed:
+def parsed(
+    shape: type[Parsed], values: Any, remedy: str = "The API's description tells what fits."
+) -> Parsed:
     """Values as a shape.
 
     Raises
@@ -193,9 +195,8 @@ def parsed(shape: type[Parsed], values: Any) -> Parsed:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         where = f"{place}: " if place else ""
-        raise InvalidInput(
-            f"{where}{first['msg']}.", "The API's description tells what fits.", field=place
-        ) from error
+        words = first["msg"].replace("Input should", "it must")
+        raise InvalidInput(f"{where}{words}.", remedy, field=place) from error
 
 
 def _answer(result: Any, adapter: TypeAdapter[Any] | None, status: int) -> Response:

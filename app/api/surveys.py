@@ -16,7 +16,7 @@ from app.api.contract import Page, PageQuery, Shape, contract, next_page
 from app.auth import policy
 from app.errors import InvalidInput, NotFound
 from app.models import Role, Survey, SurveyKind
-from app.queries import surveys
+from app.queries import periods, surveys
 from app.services import surveys as survey_service
 from app.storage import Product, Storage
 
@@ -40,7 +40,11 @@ class SurveySummary(Shape):
 
 
 class SurveyShape(SurveySummary):
-    """A survey with where it lies, what it has, and the sum of its confirmed piles."""
+    """A survey with where it lies, what it has, and the sum of its confirmed piles.
+
+    `closed_in` is the period that is sealed with it: its piles stay as they are until a manager
+    reopens that.
+    """
 
     site_id: UUID
     epsg: int
@@ -57,6 +61,7 @@ class SurveyShape(SurveySummary):
     cameras_url: str | None
     tiles_url: str | None
     can_edit: bool
+    closed_in: str | None
     proposals_found_at: datetime | None
     previous_id: UUID | None
     volume_unit: str
@@ -130,6 +135,7 @@ def show(survey_id: UUID) -> SurveyShape:
         return url_for("surveys.file", survey_id=survey_id, name=name) if name in names else None
 
     before, held = surveys.previous(survey), surveys.with_total(survey_id)
+    closed = periods.closing(site.id, survey.flown_on)
     tiles = url_for(
         "surveys.tile", survey_id=survey_id, layer="height", z=0, x=0, y=0, _external=False
     ).replace("height/0/0/0", "{layer}/{z}/{x}/{y}")
@@ -140,7 +146,8 @@ def show(survey_id: UUID) -> SurveyShape:
         kind=survey.kind,
         state=survey.state,
         site_id=site.id,
-        can_edit=policy.current_role() >= Role.SURVEYOR,
+        can_edit=closed is None and policy.current_role() >= Role.SURVEYOR,
+        closed_in=None if closed is None else closed.name,
         proposals_found_at=survey.proposals.get("found_at"),
         previous_id=None if before is None else before.id,
         volume_unit=site.volume_unit,

@@ -27,7 +27,7 @@ def filled(shape: type[Parsed]) -> Parsed:
         for name, value in request.form.items()
         if name in known and value.strip()
     }
-    return parsed(shape, values)
+    return parsed(shape, values, "")
 
 
 def uuid_or_none(text: str) -> UUID | None:

@@ -207,6 +207,8 @@ def test_a_closed_period_keeps_what_it_rests_on(client_of, measured):
     refused = client.put(f"/api/v1/toes/{toe.id}", json=body)
     assert refused.status_code == 409
     assert "November" in refused.json["detail"]
+    facts = client.get(f"/api/v1/surveys/{toe.survey_id}").json
+    assert (facts["can_edit"], facts["closed_in"]) == (False, "November")
     period = db.session.scalar(sa.select(Period))
     again = client.post(f"/sites/{measured.id}/periods", data=form)
     assert again.status_code == 409

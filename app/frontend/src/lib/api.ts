@@ -25,6 +25,8 @@ export interface Survey {
   cameras_url: string | null;
   tiles_url: string | null;
   can_edit: boolean;
+  /** The sealed period that it lies in. */
+  closed_in: string | null;
   /** When a program looked for piles last. */
   proposals_found_at: string | null;
   previous_id: string | null;

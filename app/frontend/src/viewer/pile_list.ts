@@ -51,6 +51,7 @@ export class PileList {
     const counted = toes.filter(({ is_confirmed }) => is_confirmed);
     const open = items.filter(({ kind }) => kind !== "gone").length;
     this.body.replaceChildren(
+      ...(survey.closed_in ? [sealed(survey.closed_in)] : []),
       ...(open ? [this.callToReview(open)] : []),
       counted.length ? total(survey, counted.length) : this.empty(open),
       ...(counted.length ? [h("ul", { class: "rows", "aria-label": "Piles" }, ...counted.map((toe) => this.row(toe)))] : []),
@@ -128,4 +129,9 @@ function button(words: string, kind: string, action: () => Promise<void>, busy: 
     },
   }, words);
   return element;
+}
+
+/** Why nothing can be changed. */
+function sealed(period: string): HTMLElement {
+  return h("div", { class: "notice info" }, h("span", {}, `Sealed in “${period}”: piles can be changed once a manager reopens that period.`));
 }
