@@ -22,6 +22,8 @@ from app.units import Units
 
 _BOM = "\ufeff"
 _KML = "http://www.opengis.net/kml/2.2"
+# Tables that were sealed before columns had keys are read by these words (`seals.keys`): a column
+# that is called otherwise keeps its old words there.
 WORDS = {
     "pile": "pile",
     "material": "material",
