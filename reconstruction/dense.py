@@ -292,5 +292,5 @@ def _grid_of(patches: list[PatchFile], cells: CellFrame, epsg: int) -> tuple[Gri
 
 
 DENSE: Stage[DenseInputs, DenseOptions, DenseSurface] = Stage(
-    name="dense", version=2, weight=4.0, run=_run, load=DenseSurface.load
+    name="dense", version=3, weight=4.0, run=_run, load=DenseSurface.load
 )

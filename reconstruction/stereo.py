@@ -22,9 +22,14 @@ _CONTRAST_WINDOW_PX = 15
 _NOISE_FLOOR = 2.0
 _COARSE = 4
 _COARSE_MARGIN_PX = 2.5
-_COARSE_SPECKLE_PX = 40
+# Chance matches, as on water, would widen the range of a band for all its pixels.
+_COARSE_UNIQUENESS_PERCENT = 15
+_COARSE_SPECKLE_PX = 100
+# What no pixel has for a disparity.
+_NONE = -32768
 _BAND_ROWS = 240
-_BAND_MARGIN = 24
+# Rows above a band from which costs have settled.
+_BAND_MARGIN = 16
 _BLOCK_PX = 3
 _UNIQUENESS_PERCENT = 6
 _SPECKLE_PX = 150
@@ -136,32 +141,38 @@ def match(
 def _coarse(left: Contrast, right: Contrast, count: int) -> Picture:
     """Disparities of pictures a quarter the size, in pixels of that size."""
     small = 16 * int(np.ceil(count / _COARSE / 16.0))
-    return _semi_global(
-        left.reduced(_COARSE), right.reduced(_COARSE), 0, small, _COARSE_SPECKLE_PX, thorough=False
+    found = _semi_global(
+        left.reduced(_COARSE),
+        right.reduced(_COARSE),
+        (0, small),
+        _COARSE_UNIQUENESS_PERCENT,
+        thorough=False,
     )
+    return _without_speckles(found, _COARSE_SPECKLE_PX)
 
 
 def _in_bands(
     left: Contrast, right: Contrast, coarse: Picture, count: int, *, thorough: bool
 ) -> Picture:
     """Disparities band by band of rows, each with the range that it needs."""
-    out = np.full(left.values.shape, np.nan, dtype=np.float32)
-    rows = len(out)
+    fixed = np.full(left.values.shape, _NONE, dtype=np.int16)
+    rows = len(fixed)
     for top in range(0, rows, _BAND_ROWS):
         bottom = min(top + _BAND_ROWS, rows)
-        first_row, last_row = max(top - _BAND_MARGIN, 0), min(bottom + _BAND_MARGIN, rows)
+        # Costs are aggregated downwards, and across: what comes below changes nothing above.
+        first_row, last_row = max(top - _BAND_MARGIN, 0), min(bottom + _BLOCK_PX, rows)
         bounds = _range_of(coarse[first_row // _COARSE : -(-last_row // _COARSE)], count)
         if bounds is None:
             continue
         band = _semi_global(
             left.rows(first_row, last_row),
             right.rows(first_row, last_row),
-            *bounds,
-            _SPECKLE_PX,
+            bounds,
+            _UNIQUENESS_PERCENT,
             thorough=thorough,
         )
-        out[top:bottom] = band[top - first_row : bottom - first_row]
-    return out
+        fixed[top:bottom] = band[top - first_row : bottom - first_row]
+    return _without_speckles(fixed, _SPECKLE_PX)
 
 
 def _range_of(coarse: Picture, count: int) -> tuple[int, int] | None:
@@ -176,27 +187,34 @@ def _range_of(coarse: Picture, count: int) -> tuple[int, int] | None:
 
 
 def _semi_global(
-    left: Contrast, right: Contrast, first: int, count: int, speckle_px: int, *, thorough: bool
-) -> Picture:
+    left: Contrast, right: Contrast, bounds: tuple[int, int], uniqueness: int, *, thorough: bool
+) -> NDArray[np.int16]:
+    """Sixteenths of a pixel, `_NONE` for none."""
+    first, count = bounds
     smooth = 8 * _BLOCK_PX * _BLOCK_PX
     mode = cv2.STEREO_SGBM_MODE_SGBM if thorough else cv2.STEREO_SGBM_MODE_SGBM_3WAY
     matcher = cv2.StereoSGBM.create(
-        first, count, _BLOCK_PX, smooth, 4 * smooth, 1, 31, _UNIQUENESS_PERCENT, 0, 0, mode
+        first, count, _BLOCK_PX, smooth, 4 * smooth, 1, 31, uniqueness, 0, 0, mode
     )
-    fixed = matcher.compute(left.as_bytes(), right.as_bytes())
-    none = (first - 1) * 16
-    _forget_unseen(fixed, none, left.valid, right.valid)
-    cv2.filterSpeckles(fixed, none, speckle_px, 16)
-    return np.where(fixed <= none, np.float32(np.nan), fixed.astype(np.float32) / np.float32(16.0))
+    fixed = np.asarray(matcher.compute(left.as_bytes(), right.as_bytes()), dtype=np.int16)
+    fixed[fixed < 16 * first] = _NONE
+    _forget_unseen(fixed, left.valid, right.valid)
+    return fixed
+
+
+def _without_speckles(fixed: NDArray[np.int16], speckle_px: int) -> Picture:
+    """Disparities in pixels, without small pieces that hang free; NaN for none."""
+    cv2.filterSpeckles(fixed, _NONE, speckle_px, 16)
+    return np.where(fixed == _NONE, np.float32(np.nan), fixed / np.float32(16.0))
 
 
 @numba.njit(cache=True, nogil=True)
-def _forget_unseen(fixed, none, left_valid, right_valid):  # type: ignore[no-untyped-def]
+def _forget_unseen(fixed, left_valid, right_valid):  # type: ignore[no-untyped-def]
     """Take away matches with what lies outside one of the photos, in place."""
     cols = fixed.shape[1]
     for row in range(fixed.shape[0]):
         for col in range(cols):
-            if fixed[row, col] > none:
+            if fixed[row, col] != _NONE:
                 other = col - (fixed[row, col] + 8) // 16
                 if not (left_valid[row, col] and 0 <= other < cols and right_valid[row, other]):
-                    fixed[row, col] = none
+                    fixed[row, col] = _NONE
