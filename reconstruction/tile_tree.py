@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from reconstruction.errors import StageError
 from reconstruction.frame import LocalFrame
 from reconstruction.gltf import ROUNDING, TexturedMesh, to_glb
 from reconstruction.mesh import GridMesh, Heights, bridge, bridge_reach, skirt, thin, triangulate
+from reconstruction.once import once
 from reconstruction.rasters import Grid, RasterReader
 from reconstruction.stage import Run
 
@@ -143,7 +144,7 @@ class _Tree:
     def __reduce__(self) -> tuple[type[_Tree], tuple[Any, ...]]:
         return _Tree, (self.ground, self.grid, self.texel_m, self.steps, self.levels)
 
-    @cached_property
+    @once
     def dsm(self) -> RasterReader:
         """The surface; open while tiles are made, since neighbours read the same blocks."""
         return RasterReader(self.ground.dsm)
