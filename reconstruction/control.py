@@ -20,6 +20,7 @@ from reconstruction.coordinate_file import (
 from reconstruction.errors import InputError
 from reconstruction.frame import LocalFrame
 from reconstruction.photo import Photo
+from reconstruction.wording import counted
 
 _COLUMNS = "x y z pixel_x pixel_y image [name] [CHK]"
 _CHECK_NAME = re.compile(r"(chk|check(point)?)(?![a-z])", re.IGNORECASE)
@@ -195,9 +196,10 @@ def read_control(path: Path, photos: tuple[Photo, ...]) -> Control:
         if len(point.observations) >= _LEAST_PHOTOS:
             points.append(point)
         else:
+            seen = counted(len(point.observations), "photo", "photos")
             notes.append(
-                f"{point.name} is marked in {len(point.observations)} photos of this flight and"
-                f" is left out: mark it in at least {_LEAST_PHOTOS}, better in 5."
+                f"{point.name} is marked in {seen} of this flight and is left out: mark it"
+                f" in at least {_LEAST_PHOTOS}, better in 5."
             )
     control = Control(
         tuple(point for point in points if isinstance(point, ControlPoint)),
@@ -253,7 +255,8 @@ def _unknown_images(marks: list[_Mark]) -> list[str]:
         return []
     different = list(dict.fromkeys(unknown))
     shown = ", ".join(different[:3]) + (", …" if len(different) > 3 else "")
-    return [f"{len(unknown)} rows name images that are not in this flight: {shown}"]
+    rows = counted(len(unknown), "row names", "rows name")
+    return [f"{rows} images that are not in this flight: {shown}"]
 
 
 def _point(file: CoordinateFile, marks: list[_Mark], number: str) -> SurveyedPoint:
@@ -319,8 +322,8 @@ def _refuse_too_few(control: Control, path: Path, photos: tuple[Photo, ...]) -> 
         return
     if len(points) < _LEAST_POINTS:
         raise InputError(
-            f"{path.name}: {len(points)} usable ground control points, and {positioned} photos"
-            " with a position.",
+            f"{path.name}: too few usable ground control points ({len(points)}), and too few photos"
+            f" with a position ({positioned}).",
             f"Without positions at least {_LEAST_POINTS} ground control points are needed,"
             " better 5, spread over the site.",
         )

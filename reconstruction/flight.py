@@ -13,6 +13,7 @@ from reconstruction.picture_findings import judge_pictures
 from reconstruction.position_findings import judge_positions
 from reconstruction.quality import PhotoQuality
 from reconstruction.verdict import Finding, FlightVerdict
+from reconstruction.wording import counted
 
 _HOLDING_OVERLAP = 0.2
 
@@ -75,7 +76,7 @@ def _count(photos: tuple[Photo, ...], set_aside: tuple[tuple[str, str], ...]) ->
         yield Finding(
             "warn",
             "set-aside",
-            f"{len(set_aside)} files are set aside ({first}{more}).",
+            f"{counted(len(set_aside), 'file is', 'files are')} set aside ({first}{more}).",
             "Copy damaged photos again from the card.",
             tuple(name for name, _ in set_aside),
         )

@@ -33,6 +33,7 @@ from reconstruction.rolling_shutter import at_once, with_velocities
 from reconstruction.stage import Run, Stage
 from reconstruction.tie_points import held
 from reconstruction.turned import as_in_files, suspects, turned_back, turned_pixels
+from reconstruction.wording import counted
 
 Array = NDArray[np.float64]
 
@@ -212,8 +213,8 @@ def _turned_note(turned: frozenset[str]) -> tuple[str, ...]:
     names = sorted(turned)
     listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
     return (
-        f"{len(names)} photos were turned upside down after they were taken, which was taken into"
-        f" account: {listed}. Keep the camera's own files.",
+        f"{counted(len(names), 'photo was', 'photos were')} turned upside down after being taken,"
+        f" which was taken into account: {listed}. Keep the camera's own files.",
     )
 
 
@@ -231,9 +232,9 @@ def _frame(
         ]  # fmt: skip
     if len(places) < 3:
         raise InputError(
-            f"Only {len(places)} of the {len(model.shots)} registered photos have a position and"
-            f" there are {len(control.control_points)} control points: scale and place are"
-            " unknown, and without scale there is no volume.",
+            f"Too few of the {len(model.shots)} registered photos have a position ({len(places)}),"
+            f" and there are too few control points ({len(control.control_points)}): scale and"
+            " place are unknown, and without scale there is no volume.",
             "Give positions or at least three ground control points.",
         )
     latitude = float(np.median([place[0] for place in places]))

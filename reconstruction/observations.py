@@ -15,6 +15,7 @@ from reconstruction.frame import LocalFrame
 from reconstruction.network import ControlObservations, FocalPrior, MeasuredPositions
 from reconstruction.photo import Photo
 from reconstruction.rolling_shutter import seconds_of
+from reconstruction.wording import counted
 
 Array = NDArray[np.float64]
 
@@ -124,8 +125,8 @@ def wild_positions(
     names = [placed.shots[positions.shot_index[index]].name for index in wild]
     listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
     return (
-        f"{len(names)} measured positions are up to {off_m.max():.1f} m away from where the photos"
-        f" were taken, and count little: {listed}.",
+        f"{counted(len(names), 'measured position is', 'measured positions are')} up to"
+        f" {off_m.max():.1f} m away from what the photos show, and of little weight: {listed}.",
     )
 
 

@@ -18,6 +18,7 @@ from reconstruction.layout import Layout, lay_out
 from reconstruction.likeness import alike_pairs
 from reconstruction.photo import Photo
 from reconstruction.stage import Run, Stage
+from reconstruction.wording import counted
 
 Pairs = NDArray[np.intp]
 
@@ -114,11 +115,11 @@ def choose_pairs(photos: tuple[Photo, ...], options: PairOptions, run: Run) -> P
 def _notes(placed: NDArray[np.bool_], blind: NDArray[np.bool_]) -> tuple[str, ...]:
     notes = []
     if not placed.all():
-        count = np.sum(~placed)
-        notes.append(f"{count} photos without a usable position were paired by likeness")
+        photos = counted(int(np.sum(~placed)), "photo was", "photos were")
+        notes.append(f"{photos} paired by likeness, for want of a usable position")
     if blind.any():
-        count = blind.sum()
-        notes.append(f"{count} photos of unknown height were paired by position and by likeness")
+        photos = counted(int(blind.sum()), "photo was", "photos were")
+        notes.append(f"{photos} paired by position and by likeness, the height being unknown")
     return tuple(notes)
 
 

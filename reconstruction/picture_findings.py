@@ -12,6 +12,7 @@ import numpy as np
 from reconstruction.photo import LEAST_PHOTOS, Photo, names_of
 from reconstruction.quality import PhotoQuality
 from reconstruction.verdict import Finding
+from reconstruction.wording import counted
 
 # What `PhotoQuality.sharpness` is without any fine detail.
 _BLANK_SHARPNESS = 0.25
@@ -45,8 +46,8 @@ def _cameras(photos: tuple[Photo, ...]) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "cameras-rare",
-            f"{len(rare)} photos are the only ones of their camera, size or zoom, which cannot be"
-            " calibrated from them.",
+            f"{counted(len(rare), 'photo has', 'photos have')} a camera, size or zoom that too few"
+            " share to calibrate it.",
             "Keep zoom and image size fixed during a flight.",
             rare,
         )
@@ -55,7 +56,8 @@ def _cameras(photos: tuple[Photo, ...]) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "focal-unknown",
-            f"{len(unknown)} photos do not tell their focal length; a usual one is the start.",
+            f"{counted(len(unknown), 'photo does', 'photos do')} not tell the focal length; a usual"
+            " one is the start.",
             "Use the original files, with EXIF.",
             unknown,
         )
@@ -68,7 +70,7 @@ def _angles(photos: tuple[Photo, ...]) -> Iterator[Finding]:
         yield Finding(
             "info",
             "oblique",
-            f"{oblique.sum()} of {len(photos)} photos look obliquely.",
+            f"Looking obliquely: {oblique.sum()} of {len(photos)} photos.",
             photos=names_of(photos, oblique),
         )
     sky = pitches > _SKY_PITCH_DEG
@@ -76,7 +78,8 @@ def _angles(photos: tuple[Photo, ...]) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "horizon",
-            f"{sky.sum()} photos look towards the horizon and show mostly what is far away.",
+            f"{counted(int(sky.sum()), 'photo looks', 'photos look')} towards the horizon, mostly"
+            " at what is far away.",
             "Leave them out, or tilt the camera down to 45°.",
             names_of(photos, sky),
         )
@@ -116,7 +119,7 @@ def _blur(photos: tuple[Photo, ...], quality: tuple[PhotoQuality, ...]) -> Itera
         yield Finding(
             "warn",
             "blurred",
-            f"{blurred.sum()} of {len(photos)} photos are blurred compared with the others.",
+            f"Blurred compared with the others: {blurred.sum()} of {len(photos)} photos.",
             "Leave them out if the others overlap enough; shorten the exposure next time.",
             names_of(photos, blurred),
         )
@@ -138,12 +141,12 @@ def _exposure(photos: tuple[Photo, ...], quality: tuple[PhotoQuality, ...]) -> I
         ]
     )
     bright = np.array([value.bright_fraction > _CLIPPED_LIMIT for value in quality])
-    for mask, code, what in ((dark, "dark", "too dark"), (bright, "bright", "overexposed")):
+    for mask, code, what in ((dark, "dark", "Too dark"), (bright, "bright", "Overexposed")):
         if mask.any():
             yield Finding(
                 "warn",
                 code,
-                f"{mask.sum()} of {len(photos)} photos are {what}.",
+                f"{what}: {mask.sum()} of {len(photos)} photos.",
                 "Expect holes there; set the exposure by the bright material next time.",
                 names_of(photos, mask),
             )

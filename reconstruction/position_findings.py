@@ -11,6 +11,7 @@ from reconstruction.coverage import Coverage, measure_coverage
 from reconstruction.layout import Layout
 from reconstruction.photo import LEAST_PHOTOS, Photo, names_of
 from reconstruction.verdict import Finding
+from reconstruction.wording import counted
 
 _LEAST_POSITIONS = 3
 _LEAST_CONTROL = 3
@@ -52,7 +53,9 @@ def _place_and_scale(photos: tuple[Photo, ...], control_count: int) -> Iterator[
     count = sum(photo.position is not None for photo in photos)
     if count >= _LEAST_POSITIONS:
         return
-    have = f"Only {count} photos have a position" if count else "No photo has a position"
+    have = "No photo has a position"
+    if count:
+        have = f"Only {counted(count, 'photo has', 'photos have')} a position"
     if control_count >= _LEAST_CONTROL:
         yield Finding(
             "info",
@@ -77,8 +80,7 @@ def _positions(photos: tuple[Photo, ...], layout: Layout) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "positions-missing",
-            f"{missing.sum()} of {len(photos)} photos have no position; they are paired by"
-            " likeness.",
+            f"Without a position, and paired by likeness: {missing.sum()} of {len(photos)} photos.",
             "Nothing to do if the others cover the site.",
             names_of(photos, missing),
         )
@@ -86,8 +88,8 @@ def _positions(photos: tuple[Photo, ...], layout: Layout) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "positions-wild",
-            f"{layout.wild.sum()} photos have a position far away from all others; it is not used"
-            " to find their neighbours.",
+            f"{counted(int(layout.wild.sum()), 'photo has', 'photos have')} a position far away"
+            " from all others; it is not used to find neighbours.",
             "Remove photos that belong to another site.",
             names_of(photos, layout.wild),
         )
@@ -147,8 +149,8 @@ def _overlap(photos: tuple[Photo, ...], layout: Layout, coverage: Coverage) -> I
         yield Finding(
             "warn",
             "gaps",
-            f"{apart.sum()} photos do not overlap with the main group of {(~apart).sum()}; they may"
-            " be lost.",
+            f"{counted(int(apart.sum()), 'photo does', 'photos do')} not overlap with the main"
+            f" group of {(~apart).sum()}, and may be lost.",
             "Fly the gap again, or process the parts one by one.",
             names_of(photos, known[apart]),
         )
@@ -189,7 +191,7 @@ def _rtk(photos: tuple[Photo, ...], control_count: int) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "rtk-partly",
-            f"{len(loose)} of {len(measured)} positions have no fixed RTK solution.",
+            f"Without a fixed RTK solution: {len(loose)} of {len(measured)} positions.",
             "They count little in the adjustment. Check the link to the base station.",
             loose,
         )

@@ -13,6 +13,7 @@ from reconstruction.coordinate_file import (
 )
 from reconstruction.errors import InputError
 from reconstruction.photo import Photo, Position
+from reconstruction.wording import counted
 
 _COLUMNS = "image x y [z] [yaw pitch roll] [horizontal accuracy] [vertical accuracy]"
 _CONSUMER_M = (3.0, 8.0)
@@ -64,7 +65,7 @@ def apply_positions(
         listed[name] = row, _position(file, row)
     if not listed:
         raise InputError(
-            f"{path.name}: none of its {len(file.rows)} rows names a photo of this flight.",
+            f"{path.name}: none of its rows names a photo of this flight.",
             "Compare the image names in the file with those in the folder.",
         )
     moved = tuple(
@@ -119,7 +120,9 @@ def _notes(file_name: str, unknown: list[str], unlisted: int) -> tuple[str, ...]
     notes = []
     if unknown:
         shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
-        notes.append(f"{file_name} lists {len(unknown)} images that are not here: {shown}")
+        images = counted(len(unknown), "image that is", "images that are")
+        notes.append(f"{file_name} lists {images} not here: {shown}")
     if unlisted:
-        notes.append(f"{unlisted} photos are not in {file_name}: their altitudes are not used")
+        photos = counted(unlisted, "photo, whose altitude is", "photos, whose altitudes are")
+        notes.append(f"{file_name} does not list {photos} not used")
     return tuple(notes)

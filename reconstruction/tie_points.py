@@ -16,6 +16,7 @@ from reconstruction.features import FeatureFiles, Features
 from reconstruction.matches import PairMatches
 from reconstruction.stage import Run
 from reconstruction.triangulation import triangulate, undistort, views
+from reconstruction.wording import counted
 
 _PARTNERS = 10  # photos that a photo is matched with
 _LEAST_SHARED = 8  # tie points that make two photos partners
@@ -166,8 +167,8 @@ def held(model: SparseModel) -> SparseModel:
     )
     names = [shot.name for shot, gone in zip(model.shots, lost, strict=True) if gone]
     note = (
-        f"{len(names)} photos show too little that others show, too, and are left out:"
-        f" {', '.join(names)}."
+        f"{counted(len(names), 'photo is', 'photos are')} left out, showing too little that others"
+        f" show, too: {', '.join(names)}."
     )
     shots = tuple(shot for shot, gone in zip(model.shots, lost, strict=True) if not gone)
     used_cameras = {shot.camera for shot in shots}

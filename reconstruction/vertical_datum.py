@@ -21,6 +21,7 @@ from pyproj.transformer import TransformerGroup
 from reconstruction.control import Control
 from reconstruction.errors import InputError
 from reconstruction.photo import Photo
+from reconstruction.wording import counted
 
 Array = NDArray[np.float64]
 
@@ -66,8 +67,8 @@ def in_one_datum(
         moved |= dict(zip(group, _converted(group, datum, target), strict=True))
     source = ", ".join(sorted({_spoken(photo.altitude_datum) for photo in strangers}))
     return tuple(moved.get(photo, photo) for photo in photos), (
-        f"The altitudes of {len(strangers)} photos ({source}) were converted to the vertical datum"
-        f" of the control points ({_spoken(target)}).",
+        f"The altitudes of {counted(len(strangers), 'photo', 'photos')} ({source}) were converted"
+        f" to the vertical datum of the control points ({_spoken(target)}).",
     )
 
 

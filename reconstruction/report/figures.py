@@ -15,7 +15,8 @@ from reconstruction.report.canvas import INK, MapCanvas, frame_around
 from reconstruction.report.facts import Facts, PhotoPlace
 from reconstruction.report.lens import lens_figure_parts
 from reconstruction.report.noise_chart import noise_chart
-from reconstruction.report.text import count, length, nice
+from reconstruction.report.text import length, nice
+from reconstruction.wording import counted
 
 Array = NDArray[np.float64]
 
@@ -216,7 +217,7 @@ def _camera_map(facts: Facts) -> Figure:
         canvas.label((x, y - 9.0), "first", "middle", font_weight="600")
     text = f"The thin line joins the photos {order}. A stroke shows where an oblique photo looks."
     if beyond:
-        text += f" {count(beyond, 'photo lies', 'photos lie')} beyond this map or nowhere known."
+        text += f" {counted(beyond, 'photo lies', 'photos lie')} beyond this map or nowhere known."
     return Figure(
         "Cameras",
         canvas.finish(),

@@ -13,13 +13,13 @@ from reconstruction.report.example_pile import EXAMPLE_M3
 from reconstruction.report.facts import Facts, number
 from reconstruction.report.summary import example_pile_u95_m3
 from reconstruction.report.text import (
-    count,
     length,
     listed,
     share,
     significant,
     with_unit,
 )
+from reconstruction.wording import counted
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _adjustment_numbers(accuracy: dict[str, Any]) -> Iterator[KeyNumber]:
     points = accuracy.get("control_points") or []
     yield _pair(
         "Control point residuals", _rms([point["residual_m"] for point in points]),
-        f"RMS of {count(len(points), 'control point', 'control points')}. They took part in the"
+        f"RMS of {counted(len(points), 'control point', 'control points')}. They took part in the"
         " adjustment, so this is a residual and no accuracy.",
         "The survey has no control points.",
     )  # fmt: skip
@@ -147,8 +147,8 @@ def _check_numbers(accuracy: dict[str, Any]) -> Iterator[KeyNumber]:
     points = accuracy.get("check_points") or []
     yield _pair(
         "Check points", accuracy.get("check_point_rmse_m"),
-        f"RMSE of {count(len(points), 'point', 'points')} that took no part in the adjustment: the"
-        " accuracy of the survey.",
+        f"RMSE of {counted(len(points), 'point', 'points')} that took no part in the adjustment:"
+        " the accuracy of the survey.",
         "No check points were given, or none is seen in two placed photos.",
     )  # fmt: skip
 

@@ -15,10 +15,10 @@ from reconstruction.report.example_pile import (
 )
 from reconstruction.report.facts import Facts, number
 from reconstruction.report.text import (
-    count,
     length,
     with_unit,
 )
+from reconstruction.wording import counted
 
 # Heights that are known no better than this were not measured at all.
 _NO_REFERENCE_M = 100.0
@@ -64,7 +64,7 @@ def _placed(facts: Facts) -> str:
     placed, total = facts.survey.get("registered_count"), facts.survey.get("image_count")
     if placed is None or not total:
         return "It is not known how many photos are placed."
-    return f"{placed:,} of {count(total, 'photo is', 'photos are')} placed."
+    return f"{placed:,} of {counted(total, 'photo is', 'photos are')} placed."
 
 
 def _accuracy(accuracy: dict[str, Any]) -> str:
@@ -76,8 +76,9 @@ def _accuracy(accuracy: dict[str, Any]) -> str:
         )
     points = len(accuracy["check_points"])
     return (
-        f"By {count(points, 'independent check point', 'independent check points')} it is accurate"
-        f" to {length(rmse['horizontal'])} in plan and {length(rmse['vertical'])} in height (RMSE)."
+        f"By {counted(points, 'independent check point', 'independent check points')} it is"
+        f" accurate to {length(rmse['horizontal'])} in plan and {length(rmse['vertical'])} in"
+        " height (RMSE)."
     )
 
 
@@ -123,7 +124,7 @@ def _own_notices(facts: Facts) -> Iterator[Notice]:
         reasons = sorted({photo.reason for photo in lost if photo.reason})
         yield Notice(
             "warn",
-            f"{count(len(lost), 'photo is', 'photos are')} not placed and not used. "
+            f"{counted(len(lost), 'photo is', 'photos are')} not placed and not used. "
             + " ".join(reasons),
             "Look at the camera map: if they leave a gap, fly it again with more overlap.",
             tuple(photo.name for photo in lost),

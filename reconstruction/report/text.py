@@ -73,17 +73,6 @@ def share(value: float) -> str:
     return f"{shown}{_GAP}%"
 
 
-def count(number: int, one: str, many: str) -> str:
-    """A number of things.
-
-    Examples
-    --------
-    >>> count(1, "photo", "photos"), count(1200, "photo", "photos")
-    ('1 photo', '1,200 photos')
-    """
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def listed(words: Sequence[str]) -> str:
     """Words as a sentence has them.
 

@@ -272,7 +272,7 @@ def test_photos_that_too_little_holds_are_left_out_and_named(truth):
     names = [shot.name for shot in result.block.shots]
     assert len(names) == 19
     assert model.shots[7].name not in names
-    assert any("1 photos show too little" in note for note in result.notes)
+    assert any("1 photo is left out, showing too little" in note for note in result.notes)
 
 
 def test_a_flight_that_nothing_holds_together_is_refused(truth):

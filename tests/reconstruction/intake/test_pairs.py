@@ -115,7 +115,7 @@ def test_small_flight_without_usable_positions_is_paired_completely(photo, where
     photos = tuple(photo(f"p{n}", *(where or (None, None))) for n in range(9))
     found = choose(photos)
     assert len(found.pairs) == 36
-    assert found.notes == ("9 photos without a usable position were paired by likeness",)
+    assert found.notes == ("9 photos were paired by likeness, for want of a usable position",)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])

@@ -54,8 +54,8 @@ def test_photos_that_are_not_listed_lose_their_altitude_only(apply):
     assert b.position.latitude_deg == pytest.approx(46.5)
     assert c.position is None
     assert notes == (
-        "geo.txt lists 1 images that are not here: z.jpg",
-        "2 photos are not in geo.txt: their altitudes are not used",
+        "geo.txt lists 1 image that is not here: z.jpg",
+        "geo.txt does not list 2 photos, whose altitudes are not used",
     )
 
 
@@ -63,7 +63,7 @@ def test_photos_that_are_not_listed_lose_their_altitude_only(apply):
     ("text", "message"),
     [
         ("EPSG:4326\na.jpg -92 46 200\nA.JPG -92 46 201\n", r"line 3.*first in line 2"),
-        ("EPSG:4326\nz.jpg -92 46 200\n", r"none of its 1 rows"),
+        ("EPSG:4326\nz.jpg -92 46 200\n", r"none of its rows"),
         ("EPSG:4326\na.jpg -92 46 high\n", r"line 2: z 'high'"),
         ("EPSG:4326\na.jpg -92 146 200\n", r"line 2.*no place"),
         ("EPSG:4326\na.jpg -92 46 200 0 0 0 -1 1\n", r"line 2: horizontal accuracy -1"),

@@ -57,7 +57,7 @@ def test_altitudes_come_into_the_datum_of_the_control_points(geoid_grid, photo):
     (moved,), notes = in_one_datum((photo_at(photo, 300.0, "ellipsoidal"),), control(SEA))
     assert moved.position.altitude_m == pytest.approx(300.0 - GEOID_M, abs=1e-3)
     assert moved.altitude_datum == SEA
-    assert "1 photos" in notes[0]
+    assert "of 1 photo (" in notes[0]
 
 
 def test_elevations_above_the_sea_come_back_to_the_ellipsoid(geoid_grid, photo):
