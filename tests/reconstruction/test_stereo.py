@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from reconstruction import stereo
 from reconstruction.stereo import Contrast, match
 from reconstruction.subpixel import refine
 
@@ -97,6 +98,25 @@ def test_steps_stay_sharp(fine_texture):
     between = np.abs(disparity[INSIDE][known] - 23.0) < 2.0
     assert known.mean() > 0.9
     assert between.mean() < 0.01
+
+
+def test_a_box_far_above_the_ground_is_within_the_range(fine_texture):
+    box = (abs(X - 300.0) < 32.0) & (abs(Y - 150.0) < 32.0)
+    left, right = pictures(fine_texture, np.where(box, 60.0, 20.0))
+    found = match(left, right, 96)
+    assert (abs(found[box] - 60.0) < 0.5).mean() > 0.8
+
+
+def test_chance_matches_cost_no_range(fine_texture):
+    """Beside the ground lies water, which looks different in each photo."""
+    left, right = pictures(fine_texture, 20.0 + 0.0 * X)
+    rng = np.random.default_rng(2)
+    for picture in (left, right):
+        water = cv2.GaussianBlur(rng.normal(size=(ROWS, COLS)).astype(np.float32), (0, 0), 1.5)
+        picture.values[:, 200:] = (water / water.std())[:, 200:]
+    coarse = stereo._coarse(left, right, 128)
+    first, count = stereo._range_of(coarse, 128)
+    assert first < 20 < first + count <= 64
 
 
 def test_reduced_matching_gives_the_same_after_refinement(fine_texture):
