@@ -84,8 +84,11 @@ def test_a_pile_that_another_page_names_fills_the_view(page, quarry):
     survey = quarry["survey"].split("/")[2]
     (toe,) = page.request.get(f"/api/v1/surveys/{survey}/toes").json()
     page.goto(f"{quarry['survey']}/view?pile={toe['pile_id']}")
-    page.wait_for_selector(".draft[data-net-m3]", timeout=60_000)
+    page.wait_for_selector(".row[aria-current=true]", timeout=60_000)
     page.wait_for_timeout(1500)
+    # Its survey lies in a sealed period: it is shown, and cannot be changed.
+    assert "Sealed in “The first week”" in page.inner_text(".pile-list")
+    assert page.locator(".pile-list .panel-footer").count() == 0
     box = page.locator(".stage > canvas").bounding_box()
     ring = toe["toe"]["coordinates"][0]
     places = [
