@@ -72,4 +72,5 @@ def test_what_is_described_is_what_is_answered(ids, schema):
         answers_as_described()
     # Most of it was let in and did something; else nothing was tried.
     assert statuses[200] + statuses[201] > statuses.total() / 3
-    assert statuses[401] < EXAMPLES
+    # FlightHub's reports have a secret of their own, which nobody guesses.
+    assert statuses[401] <= EXAMPLES
