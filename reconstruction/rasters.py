@@ -214,14 +214,13 @@ def _cog(path: Path, grid: Grid, profile: dict[str, Any], options: dict[str, str
         # Built here, on plain pixels: the driver would compress its own ones twice.
         with rasterio.open(draft, "r+") as dataset:
             dataset.build_overviews(_overview_factors(grid), Resampling.average)
-        # Blocks that show nothing take neither time nor room.
+        # Every block is written, though many show nothing: readers other than GDAL fail on gaps.
         rasterio.shutil.copy(
             draft,
             path,
             driver="COG",
             BLOCKSIZE=str(BLOCK_PX),
             OVERVIEWS="FORCE_USE_EXISTING",
-            SPARSE_OK="YES",
             BIGTIFF="IF_SAFER",
             **options,
         )

@@ -76,6 +76,9 @@ def test_cells_never_written_are_no_data(tmp_path):
         values = raster.read(0, 0, GRID.rows, GRID.cols)[0]
     assert (values[:10, :10] == 5.0).all()
     assert np.isfinite(values).sum() == 100
+    with rasterio.open(tmp_path / "a.tif") as file:
+        # Some readers fail on blocks that a sparse file leaves out.
+        assert file.get_tag_item("BLOCK_SIZE_1_1", "TIFF", bidx=1) is not None
 
 
 def test_a_picture_keeps_its_transparency_and_nearly_its_colours(tmp_path):
