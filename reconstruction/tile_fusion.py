@@ -60,10 +60,10 @@ class Patches:
         halo = self.with_halo(window)
         return [patch for patch in self._patches if patch.overlaps(*halo)]
 
-    def done(self, window: Window) -> None:
-        """A tile is fused: remove what was waiting for it alone."""
+    def done(self, over: list[PatchFile]) -> None:
+        """A tile is fused of these: remove what was waiting for it alone."""
         with self._lock:
-            for patch in self.over(window):
+            for patch in over:
                 self._left[patch.path] -= 1
                 if not self._left[patch.path]:
                     patch.path.unlink()
@@ -78,7 +78,7 @@ def fuse_tile(
     if not over:
         return None
     fused = _fuse_window(over, patches.with_halo(window), cells.cell_size_m)
-    patches.done(window)
+    patches.done(over)
     keep = ~np.isnan(_without_speckles(fused.elevation_m, cells.cell_size_m))
     keep = keep[_HALO_CELLS:-_HALO_CELLS, _HALO_CELLS:-_HALO_CELLS]
     at_row, at_col = np.nonzero(keep)

@@ -87,10 +87,11 @@ def _page(site_id: UUID, error: AppError | None = None) -> str:
 def _sealed_table(document: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
     """Headings and cells of what was sealed, each number beside its ±."""
     keys = seals.keys(document)
-    rows = [dict(zip(keys, line, strict=True)) for line in document["lines"]]
     shown = seals.leading(keys)
     headings = dict(zip(keys, document["columns"], strict=True))
-    return [headings[key] for key in shown], [[_cell(row, key) for key in shown] for row in rows]
+    return [headings[key] for key in shown], [
+        [_cell(row, key) for key in shown] for row in seals.rows(document)
+    ]
 
 
 def _cell(row: dict[str, Any], key: str) -> Any:

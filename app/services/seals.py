@@ -40,7 +40,7 @@ def sealed_document(
     if survey is None:
         raise InvalidInput("There is no survey.", "Process one first.")
     photos = select(Photo.name, Photo.sha256).where(Photo.survey_id == survey.id)
-    rows = exports.table(found, units, digits)
+    table = exports.table(found, units, digits)
     return {
         "site": site.name,
         "day": str(found.day),
@@ -51,9 +51,9 @@ def sealed_document(
             name: digest.hex() for name, digest in db.session.execute(photos.order_by(Photo.name))
         },
         "units": {"volume": units.volume, "mass": units.mass, "currency": units.currency},
-        "keys": list(rows.keys),
-        "columns": list(rows.header),
-        "lines": [[_plain(cell) for cell in row] for row in (*rows.rows, rows.total)],
+        "keys": list(table.keys),
+        "columns": list(table.header),
+        "lines": [[_plain(cell) for cell in row] for row in (*table.rows, table.total)],
         "polygons": {
             toe.pile.name: {
                 "coordinates": [[list(place) for place in ring] for ring in outline.coordinates],
@@ -91,6 +91,12 @@ def keys(document: dict[str, Any]) -> list[str]:
     return [known[_without_unit(words)] for words in document["columns"]]
 
 
+def rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Lines of a sealed table, cells by the keys of their columns; the total is the last."""
+    known = keys(document)
+    return [dict(zip(known, line, strict=True)) for line in document["lines"]]
+
+
 def leading(keys: list[str]) -> list[str]:
     """Keys without the ± of a column that is among them.
 
@@ -120,8 +126,8 @@ def differences(period: Period) -> list[str]:
 
 def _changes(sealed: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     """Lines that are gone, are new, or say something else in the columns that were sealed."""
-    *before, total_before = _rows(sealed)
-    *after, total = _rows(now)
+    *before, total_before = rows(sealed)
+    *after, total = rows(now)
     piles = {row["pile"]: row for row in after}
     for line in before:
         row = piles.pop(line["pile"], None)
@@ -132,11 +138,6 @@ def _changes(sealed: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     yield from (f"{name} is new" for name in piles)
     if words := _unlike(total_before, total):
         yield f"{words} in total"
-
-
-def _rows(document: dict[str, Any]) -> list[dict[str, Any]]:
-    known = keys(document)
-    return [dict(zip(known, line, strict=True)) for line in document["lines"]]
 
 
 def _unlike(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -65,7 +65,7 @@ def test_a_patch_is_removed_with_the_last_tile_over_it(tmp_path):
     windows = [(0, 0, 512, 512), (0, 512, 512, 512)]
     shelf = Patches(patches, windows, first_row=100, first_col=0)
     assert shelf.over(windows[1]) == [patches[1]]
-    shelf.done(windows[0])
+    shelf.done(shelf.over(windows[0]))
     assert {path.name for path in tmp_path.iterdir()} == {"both"}
-    shelf.done(windows[1])
+    shelf.done(shelf.over(windows[1]))
     assert not list(tmp_path.iterdir())
