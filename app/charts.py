@@ -120,8 +120,8 @@ def sparkline(amounts: Sequence[float]) -> Markup:
     return _svg(_SPARK_WIDTH, _SPARK_HEIGHT, "chart spark", "", [line])
 
 
-def plan(shapes: Sequence[Shape], scale_m: float = 20.0) -> Markup:
-    """The piles seen from above, north up, coloured by material, with a scale bar."""
+def plan(shapes: Sequence[Shape], scale_m: float, scale: str) -> Markup:
+    """The piles seen from above, north up, coloured by material, with a bar of some length."""
     if not shapes:
         return Markup("")
     east = [place[0] for shape in shapes for place in shape.ring]
@@ -148,7 +148,7 @@ def plan(shapes: Sequence[Shape], scale_m: float = 20.0) -> Markup:
         parts.append(_name(shape.label, middle, named))
     at = _PLAN_HEIGHT - 10
     parts.append(f'<path class="scale" d="M{_PLAN_MARGIN} {at}h{scale_m * per_m:.1f}"/>')
-    parts.append(f'<text x="{_PLAN_MARGIN}" y="{at - 6}">{scale_m:g} m</text>')
+    parts.append(f'<text x="{_PLAN_MARGIN}" y="{at - 6}">{escape(scale)}</text>')
     return _svg(_PLAN_WIDTH, _PLAN_HEIGHT, "chart plan", "Plan of the piles, north up", parts)
 
 

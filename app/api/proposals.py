@@ -8,7 +8,7 @@ from flask import Blueprint
 
 from app import queues
 from app.api.contract import Shape, contract
-from app.api.toes import SavedToe, ToeShape, saved
+from app.api.toes import SavedToe, ToeShape, in_site_units, saved
 from app.auth import policy
 from app.models import Role
 from app.queries import surveys, toes
@@ -74,7 +74,7 @@ def _shape(found: Proposal) -> ProposalShape:
         number=found.number,
         toe=ToeShape.of(found.outline),
         confidence=found.confidence,
-        reasons=list(found.reasons),
+        reasons=in_site_units(found.reasons),
         pile_id=None if found.pile is None else found.pile.pile_id,
         name="" if found.pile is None else found.pile.pile.name,
         material_id=None if found.pile is None else found.pile.pile.material_id,

@@ -34,7 +34,11 @@ def _timezone(name: str) -> str:
 
 
 class SiteFields(Shape):
-    """What a site is; `survey_weekday` is 0 for Monday, null without a schedule."""
+    """What a site is; `survey_weekday` is 0 for Monday, null without a schedule.
+
+    Units are those that people read, in pages, mails and files for people; who counts yd3 reads
+    heights and distances in feet, too. Numbers of this API are in SI.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     volume_unit: Literal["m3", "yd3"] = "m3"

@@ -19,6 +19,7 @@ from app.models import Role, Survey, SurveyKind
 from app.queries import periods, surveys
 from app.services import surveys as survey_service
 from app.storage import Product, Storage
+from app.units import Units
 
 blueprint = Blueprint("surveys", __name__, url_prefix="/api/v1")
 
@@ -37,6 +38,28 @@ class SurveySummary(Shape):
     flown_on: date
     kind: str
     state: str
+
+
+class UnitsShape(Shape):
+    """How people read numbers of the site: symbols, and how many of them make a unit of SI.
+
+    All numbers of this API are in SI, whatever the site reads; sentences for people (`warnings`,
+    `reasons`) are in the units of the site. `small` is for the length of a pixel, `land` for areas
+    that are larger than a pile.
+    """
+
+    volume: str
+    mass: str
+    length: str
+    area: str
+    small: str
+    land: str
+    per_m3: float
+    per_t: float
+    per_m: float
+    per_m2: float
+    small_per_m: float
+    land_per_m2: float
 
 
 class SurveyShape(SurveySummary):
@@ -66,6 +89,7 @@ class SurveyShape(SurveySummary):
     previous_id: UUID | None
     volume_unit: str
     mass_unit: str
+    units: UnitsShape
     pile_count: int
     net_m3: float | None
     net_u95_m3: float | None
@@ -152,6 +176,7 @@ def show(survey_id: UUID) -> SurveyShape:
         previous_id=None if before is None else before.id,
         volume_unit=site.volume_unit,
         mass_unit=site.mass_unit,
+        units=UnitsShape.model_validate(Units.of(site), from_attributes=True),
         pile_count=held.piles,
         net_m3=None if held.volume_m3 is None else held.volume_m3.value,
         net_u95_m3=None if held.volume_m3 is None else held.volume_m3.u95,

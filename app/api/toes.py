@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -17,6 +18,7 @@ from app.queries import surveys, toes
 from app.services import measuring, snapping
 from app.services import toes as toe_service
 from app.services.measuring import Measured
+from app.units import Units
 
 blueprint = Blueprint("toes", __name__, url_prefix="/api/v1")
 
@@ -108,6 +110,7 @@ class VolumeShape(Shape):
     """A measured volume; `…_u95_…` is the half-width of the 95 % interval.
 
     `ground_u95_m3` is what uneven ground may hide under the pile; no other interval holds it.
+    `warnings` are for people, in the units of the site.
     """
 
     area_m2: float
@@ -210,7 +213,9 @@ def snap(survey_id: UUID, body: SnapQuestion) -> Snapped:
     """Move a rough toe to where the ground bends up into the pile."""
     found = snapping.snap(survey_id, body.toe.outline())
     return Snapped(
-        toe=ToeShape.of(found.outline), confidence=found.confidence, reasons=list(found.reasons)
+        toe=ToeShape.of(found.outline),
+        confidence=found.confidence,
+        reasons=in_site_units(found.reasons),
     )
 
 
@@ -296,16 +301,27 @@ def _carried(toe: Toe) -> CarriedShape | None:
     facts = toe.options.get("carried")
     if facts is None:
         return None
-    known = {name: facts[name] for name in ("change", "confidence", "reasons")}
-    return CarriedShape(**known, from_survey_id=facts["from"])
+    return CarriedShape(
+        change=facts["change"],
+        confidence=facts["confidence"],
+        reasons=in_site_units(facts["reasons"]),
+        from_survey_id=facts["from"],
+    )
+
+
+def in_site_units(sentences: Sequence[str]) -> list[str]:
+    """Sentences of a library in the units that people of the site read."""
+    units = Units.of(policy.current_site())
+    return [units.sentence(words) for words in sentences]
 
 
 def _volume(measured: Measured) -> VolumeShape:
     document = measured.document
     terms = document["budgets"]["net"]["terms"]
-    names = set(VolumeShape.model_fields) - {"base_plane", "budget"}
+    names = set(VolumeShape.model_fields) - {"base_plane", "budget", "warnings"}
     return VolumeShape(
         **{name: document[name] for name in names},
+        warnings=in_site_units(document["warnings"]),
         base_plane=None if measured.base_plane is None else BasePlane(**measured.base_plane),
         budget=[BudgetTerm(name=term["name"], sigma_m3=term["sigma_m3"]) for term in terms],
     )

@@ -12,12 +12,13 @@ from app.api.contract import Shape, contract
 from app.auth import policy
 from app.models import Role
 from app.queries import surveys
+from app.units import Units
 
 blueprint = Blueprint("verdicts", __name__, url_prefix="/api/v1")
 
 
 class Verdict(Shape):
-    """Findings with what helps; empty until the photos were looked at."""
+    """Findings with what helps, in the units of the site; empty until the photos were looked at."""
 
     verdict: dict[str, Any]
 
@@ -27,7 +28,12 @@ class Verdict(Shape):
 @contract(answer=Verdict)
 def show(survey_id: UUID) -> dict[str, Any]:
     """Show what was said of the photos last."""
-    return {"verdict": surveys.get(survey_id).verdict}
+    verdict, units = surveys.get(survey_id).verdict, Units.of(policy.current_site())
+    findings = [
+        finding | {part: units.sentence(finding[part]) for part in ("message", "remedy")}
+        for finding in verdict.get("findings", ())
+    ]
+    return {"verdict": verdict | ({"findings": findings} if verdict else {})}
 
 
 @blueprint.post("/surveys/<uuid:survey_id>/verdict")

@@ -31,7 +31,7 @@ def show(site_id: UUID) -> ResponseReturnValue:
         inventory=found,
         units=units,
         trend=charts.trend([p for p in points if p[0] <= found.day], units.volume),
-        plan=_plan(found),
+        plan=_plan(found, units),
         sparks={
             pile_id: charts.sparkline(values)
             for pile_id, values in piles.volumes(site_id, found.day)
@@ -47,11 +47,13 @@ def pile(pile_id: UUID) -> ResponseReturnValue:
     site = policy.current_site()
     units = Units.of(site)
     history = piles.history(pile_id)
+    warnings = history[0].details.get("warnings", ()) if history else ()
     points = [(line.day, line.volume_m3 * units.per_m3) for line in reversed(history)]
     return render_template(
         "inventory/pile.html",
         pile=piles.get(pile_id),
         history=history,
+        warnings=[units.sentence(words) for words in warnings],
         units=units,
         trend=charts.trend(points, units.volume),
     )
@@ -74,7 +76,7 @@ def day_asked() -> date:
         raise InvalidInput(f"{text!r} is no day.", "Write it like 2026-11-20.", "on") from error
 
 
-def _plan(found: inventory.Inventory) -> str:
+def _plan(found: inventory.Inventory, units: Units) -> str:
     if found.survey is None:
         return ""
     colours = {line.toe_id: line.material.colour if line.material else "" for line in found.lines}
@@ -83,4 +85,5 @@ def _plan(found: inventory.Inventory) -> str:
         for toe in toes.of_survey(found.survey.id)
         if toe.id in colours
     ]
-    return charts.plan(shapes)
+    bar = 20 if units.length == "m" else 50
+    return charts.plan(shapes, bar / units.per_m, f"{bar} {units.length}")

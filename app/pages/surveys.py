@@ -8,6 +8,7 @@ from uuid import UUID
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.api.contract import Shape, parsed
 from app.api.runs import RunChoice
 from app.api.surveys import NewSurvey
 from app.auth import policy
@@ -21,6 +22,15 @@ from app.services import surveys as survey_service
 from app.units import Units
 
 blueprint = Blueprint("surveys_pages", __name__)
+
+
+class NoiseForm(Shape):
+    """What a surveyor states of a finished surface, in the site's unit of length."""
+
+    noise_sigma: float | None = None
+    noise_range: float | None = None
+    vertical_sigma: float | None = None
+
 
 # Products as people call them.
 _FILES = (
@@ -81,7 +91,7 @@ def show(survey_id: UUID) -> ResponseReturnValue:
 def start(survey_id: UUID) -> ResponseReturnValue:
     """Process a survey."""
     try:
-        runs.start(surveys.get(survey_id), filled(RunChoice).choice())
+        runs.start(surveys.get(survey_id), _chosen().choice())
     except AppError as error:
         return _page(survey_id, error), error.status
     return redirect(url_for("surveys_pages.show", survey_id=survey_id))
@@ -134,6 +144,13 @@ def plan(survey_id: UUID) -> ResponseReturnValue:
 def picture(survey_id: UUID) -> ResponseReturnValue:
     """Send a small picture of the survey."""
     return survey_service.picture(survey_id)
+
+
+def _chosen() -> RunChoice:
+    per_m = Units.of(policy.current_site()).per_m
+    stated = filled(NoiseForm).model_dump(exclude_none=True)
+    in_m = {f"{name}_m": value / per_m for name, value in stated.items()}
+    return parsed(RunChoice, filled(RunChoice).model_dump(exclude_none=True) | in_m, "")
 
 
 def _page(survey_id: UUID, error: AppError | None) -> str:

@@ -12,6 +12,7 @@ from app.models import Survey, Toe
 from app.outline import Outline
 from app.queries import surveys, toes
 from app.services import measuring
+from app.units import Units
 
 
 def align(survey: Survey) -> dict[str, Any]:
@@ -60,12 +61,14 @@ def offsets(found: dict[str, Any]) -> list[tuple[str, Amount]]:
     ]
 
 
-def statement(found: dict[str, Any]) -> str:
+def statement(found: dict[str, Any], units: Units) -> str:
     """The same in a sentence; empty where there is no survey before."""
     if "problem" in found:
-        return f"It could not be aligned to the survey before: {found['problem']}"
+        problem = units.sentence(found["problem"])
+        return f"It could not be aligned to the survey before: {problem}"
     told = ", ".join(
-        f"{round(offset_m.value, 3) + 0.0:+.3f} m ± {offset_m.u95:.3f} m {words}"
+        f"{_signed(offset_m.value * units.per_m)} {units.length} "
+        f"± {offset_m.u95 * units.per_m:.3f} {units.length} {words}"
         for words, offset_m in offsets(found)
     )
     return f"Over unchanged ground it lies {told} of the survey before." if told else ""
@@ -78,6 +81,11 @@ def moved(outline: Outline, survey: Survey) -> Outline:
         [[x + east_m, y + north_m, *rest] for x, y, *rest in ring] for ring in outline.coordinates
     ]
     return replace(outline, coordinates=rings)
+
+
+def _signed(value: float) -> str:
+    # No "-0.000".
+    return f"{round(value, 3) + 0.0:+.3f}"
 
 
 def _piles(before: Survey) -> Sequence[Toe]:

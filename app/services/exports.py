@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import xlsxwriter
 
 from app.amount import Amount
-from app.models import Site, Toe
+from app.models import Site, Survey, Toe
 from app.queries import toes
 from app.queries.inventory import Inventory, Line
 from app.services import aligning
@@ -38,10 +38,10 @@ WORDS = {
     "change_u95": "change ± 95 % [{volume}]",
     "change_since": "change since",
     "ground_u95": "ground below ± 95 % [{volume}]",
-    "area": "area [m²]",
-    "area_u95": "area ± 95 % [m²]",
-    "height": "greatest height [m]",
-    "height_u95": "greatest height ± 95 % [m]",
+    "area": "area [{area}]",
+    "area_u95": "area ± 95 % [{area}]",
+    "height": "greatest height [{length}]",
+    "height_u95": "greatest height ± 95 % [{length}]",
     "seen": "seen [%]",
     "base": "base",
     "confidence": "confidence",
@@ -80,8 +80,8 @@ def table(found: Inventory, units: Units, digits: Mapping[str, int] = DIGITS) ->
         tuple(_rounded(cell, digits.get(key, 2)) for key, cell in zip(WORDS, row, strict=True))
         for row in (*rows, total)
     )
-    symbols = {"volume": units.volume, "mass": units.mass, "money": units.currency}
-    header = tuple(words.format_map(symbols) for words in WORDS.values())
+    symbols = {name: getattr(units, name) for name in ("volume", "mass", "area", "length")}
+    header = tuple(words.format(**symbols, money=units.currency) for words in WORDS.values())
     return Table(tuple(WORDS), header, tuple(lines), last)
 
 
@@ -98,7 +98,8 @@ def to_csv(site: Site, found: Inventory) -> bytes:
 
 def to_xlsx(site: Site, found: Inventory) -> bytes:
     """A workbook with the inventory and what it rests on."""
-    rows = table(found, Units.of(site))
+    units = Units.of(site)
+    rows = table(found, units)
     file = io.BytesIO()
     # A name that begins with an equals sign is a name, not a formula.
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
@@ -121,13 +122,13 @@ def to_xlsx(site: Site, found: Inventory) -> bytes:
         sheet.set_column(2, len(rows.header), 13)
         sheet.freeze_panes(1, 1)
         about = book.add_worksheet("About")
-        for number, pair in enumerate(facts(site, found)):
+        for number, pair in enumerate(facts(site, found, units)):
             about.write_row(number, 0, pair)
         about.set_column(0, 1, 40)
     return file.getvalue()
 
 
-def facts(site: Site, found: Inventory) -> list[tuple[str, str]]:
+def facts(site: Site, found: Inventory, units: Units) -> list[tuple[str, str]]:
     """What an inventory rests on, in words."""
     survey = found.survey
     known: dict[str, Any] = {} if survey is None else survey.facts
@@ -137,17 +138,17 @@ def facts(site: Site, found: Inventory) -> list[tuple[str, str]]:
         ("Inventory of", str(found.day)),
         ("Survey", "" if survey is None else f"{survey.name}, flown on {survey.flown_on}"),
         ("Photos", f"{known.get('registered_count', '–')} of {known.get('image_count', '–')}"),
-        ("Ground sample distance", f"{100 * known['gsd_m']:.1f} cm" if "gsd_m" in known else "–"),
+        ("Ground sample distance", _gsd(known.get("gsd_m"), units)),
         ("Coordinate reference system", f"EPSG:{known.get('epsg') or site.epsg}"),
         ("Heights", str(known.get("vertical_datum") or "not stated")),
-        ("Survey before", "–" if survey is None else aligning.statement(survey.alignment) or "–"),
+        ("Survey before", _lies(survey, units)),
         ("Software", software),
         ("±", "half-width of the 95 % interval"),
     ]
 
 
 def to_geojson(site: Site, found: Inventory) -> bytes:
-    """Toes with their numbers, in the CRS of the site."""
+    """Toes with their numbers, in the CRS of the site; for programs, so always in SI."""
     features = [
         {
             "type": "Feature",
@@ -176,6 +177,7 @@ def to_dxf(site: Site, found: Inventory) -> bytes:
     """Toes as 3D polylines in metres, one layer a material, with names and volumes as text."""
     import ezdxf
 
+    units = Units.of(site)
     drawing = ezdxf.new("R2010", units=6)
     space = drawing.modelspace()
     for toe, line in _drawn(found):
@@ -185,7 +187,7 @@ def to_dxf(site: Site, found: Inventory) -> bytes:
         for ring in toes.outline(toe).coordinates:
             space.add_polyline3d(ring[:-1], close=True, dxfattribs={"layer": layer})
         place = toes.outline(toe).coordinates[0][0]
-        text = f"{line.name}: {line.volume_m3.value:.1f} ± {line.volume_m3.u95:.1f} m³"
+        text = f"{line.name}: {_volume(line, units)}"
         space.add_text(text, height=1.0, dxfattribs={"layer": layer, "insert": place})
     file = io.StringIO()
     drawing.write(file)
@@ -197,6 +199,7 @@ def to_kml(site: Site, found: Inventory) -> bytes:
     import pyproj
 
     to_globe = pyproj.Transformer.from_crs(site.epsg, 4326, always_xy=True)
+    units = Units.of(site)
     ElementTree.register_namespace("", _KML)
     root = ElementTree.Element(f"{{{_KML}}}kml")
     document = ElementTree.SubElement(root, f"{{{_KML}}}Document")
@@ -204,7 +207,7 @@ def to_kml(site: Site, found: Inventory) -> bytes:
     for toe, line in _drawn(found):
         mark = ElementTree.SubElement(document, f"{{{_KML}}}Placemark")
         _text(mark, "name", line.name)
-        _text(mark, "description", f"{line.volume_m3.value:.1f} ± {line.volume_m3.u95:.1f} m³")
+        _text(mark, "description", _volume(line, units))
         polygon = ElementTree.SubElement(mark, f"{{{_KML}}}Polygon")
         _text(polygon, "altitudeMode", "clampToGround")
         for number, ring in enumerate(toes.outline(toe).coordinates):
@@ -228,12 +231,25 @@ def _row(line: Line, found: Inventory, units: Units) -> tuple[Any, ...]:
         *_pair(line.change_m3, units.per_m3),
         line.since,
         line.ground_u95_m3 * units.per_m3,
-        *_pair(line.area_m2, 1.0),
-        *_pair(line.height_m, 1.0),
+        *_pair(line.area_m2, units.per_m2),
+        *_pair(line.height_m, units.per_m),
         100.0 * line.coverage,
         line.base,
         line.confidence,
     )
+
+
+def _volume(line: Line, units: Units) -> str:
+    value, u95 = _pair(line.volume_m3, units.per_m3)
+    return f"{value:.1f} ± {u95:.1f} {units.volume}"
+
+
+def _lies(survey: Survey | None, units: Units) -> str:
+    return "–" if survey is None else aligning.statement(survey.alignment, units) or "–"
+
+
+def _gsd(gsd_m: float | None, units: Units) -> str:
+    return "–" if gsd_m is None else f"{gsd_m * units.small_per_m:.1f} {units.small}"
 
 
 def _pair(amount: Amount | None, factor: float) -> tuple[float | None, float | None]:

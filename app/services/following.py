@@ -18,6 +18,7 @@ from app.models import Run, Site, Survey, SurveyState, Toe
 from app.queries import surveys, toes
 from app.services import aligning, carrying, notices, proposing
 from app.services.notices import News
+from app.units import Units
 
 FOLLOW = "app.jobs.follow"
 
@@ -70,7 +71,7 @@ def tell_failure(run: Run, survey: Survey, site: Site) -> None:
 
 
 def _measured(survey: Survey, site: Site) -> News:
-    found = toes.of_survey(survey.id)
+    units, found = Units.of(site), toes.of_survey(survey.id)
     before = surveys.previous(survey)
     earlier = [] if before is None else [t for t in toes.of_survey(before.id) if t.is_confirmed]
     gone = sorted({toe.pile.name for toe in earlier} - {toe.pile.name for toe in found})
@@ -87,10 +88,10 @@ def _measured(survey: Survey, site: Site) -> News:
         "alignment": survey.alignment,
     }
     lines = [
-        *[_line(toe) for toe in found],
+        *[_line(toe, units) for toe in found],
         *[f"{name}: nothing is left of it, or it could not be carried over" for name in gone],
         *([f"{_piles(len(new))} proposed that nobody has drawn"] if new else []),
-        *(["", said] if (said := aligning.statement(survey.alignment)) else []),
+        *(["", said] if (said := aligning.statement(survey.alignment, units)) else []),
     ]
     text = "\n".join(lines) if lines else "No piles were found."
     waiting = len(new) + sum(not toe.is_confirmed for toe in found)
@@ -109,9 +110,11 @@ def _piles(count: int) -> str:
     return "1 pile" if count == 1 else f"{count} piles"
 
 
-def _line(toe: Toe) -> str:
+def _line(toe: Toe, units: Units) -> str:
     measured = toe.measurement
     if measured is None:
         return f"{toe.pile.name}: not measured"
     change = toe.options.get("carried", {}).get("change", "drawn")
-    return f"{toe.pile.name}: {measured.net_m3:,.0f} m³ ± {measured.net_u95_m3:,.0f} m³ ({change})"
+    shown = measured.volume_m3 * units.per_m3
+    symbol = units.volume
+    return f"{toe.pile.name}: {shown.value:,.0f} {symbol} ± {shown.u95:,.0f} {symbol} ({change})"

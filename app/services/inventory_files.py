@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from app.models import Site
 from app.queries import periods
 from app.queries.inventory import Inventory
-from app.services import exports, inventory_pdf
-from app.services.seals import differences
+from app.services import exports, inventory_pdf, seals
+from app.units import Units
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,14 @@ class Format:
 
 
 def _signed(site: Site, found: Inventory) -> bytes:
-    """The PDF; that of a closed period's last day bears the seal while all still fits it."""
+    """The PDF; that of a closed period's last day bears the seal while all still fits it.
+
+    It is in the units that were sealed, then.
+    """
     period = periods.closing(site.id, found.day)
-    is_sealed = period is not None and period.ends_on == found.day and not differences(period)
-    return inventory_pdf.to_pdf(site, found, period.seal.hex() if period and is_sealed else "")
+    if period is None or period.ends_on != found.day or seals.differences(period):
+        return inventory_pdf.to_pdf(site, found, Units.of(site))
+    return inventory_pdf.to_pdf(site, found, seals.units(period.document), period.seal.hex())
 
 
 FORMATS = {

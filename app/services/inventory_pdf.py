@@ -44,13 +44,14 @@ _LABEL_HIGH = 10
 _WIDTH = A4[0] - 36 * mm - 12
 
 
-def to_pdf(site: Site, found: Inventory, seal: str = "") -> bytes:
+def to_pdf(site: Site, found: Inventory, units: Units, seal: str = "") -> bytes:
     """The inventory on A4.
 
     Parameters
     ----------
     site : Site
     found : Inventory
+    units : Units
     seal : str
         Of a closed period; printed at the foot of each page.
     """
@@ -66,7 +67,6 @@ def to_pdf(site: Site, found: Inventory, seal: str = "") -> bytes:
         title=f"Inventory of {site.name}, {found.day}",
         author="Cairn",
     )
-    units = Units.of(site)
     story: list[Flowable] = [
         Paragraph("Stockpile inventory", _style(9, _GREY)),
         Paragraph(escape(site.name), _style(22, _INK, bold=True, after=2)),
@@ -81,7 +81,7 @@ def to_pdf(site: Site, found: Inventory, seal: str = "") -> bytes:
     if len(points) > 1:
         title = Paragraph(f"Volume of all piles, {units.volume}", _style(9, _GREY, after=3))
         story += [Spacer(1, 5 * mm), KeepTogether([title, _trend(points)])]
-    story += [Spacer(1, 5 * mm), KeepTogether(_rests_on(site, found)), _signatures()]
+    story += [Spacer(1, 5 * mm), KeepTogether(_rests_on(site, found, units)), _signatures()]
 
     def foot(canvas: Canvas, _document: Any) -> None:
         canvas.setFont("Sans", 7)
@@ -145,7 +145,7 @@ def _totals(found: Inventory, units: Units) -> Table:
     ]
     labels = [Paragraph(label, _style(7.5, _GREY)) for label, _, _ in cells]
     values = [Paragraph(f"{text} {unit}", _style(10.5, _INK, bold=True)) for _, text, unit in cells]
-    table = Table([labels, values], colWidths=[_WIDTH * w for w in (0.28, 0.3, 0.3, 0.12)])
+    table = Table([labels, values], colWidths=[_WIDTH * w for w in (0.25, 0.33, 0.3, 0.12)])
     rule = colors.HexColor(_ACCENT)
     table.setStyle(
         TableStyle(
@@ -181,7 +181,7 @@ def _table(found: Inventory, units: Units) -> Table:
         "Total", "", _shown(found.volume_m3, units.per_m3), _hidden(found.ground_u95_m3, units),
         _shown(found.mass_t, units.per_t), _shown(found.value), "",
     ]  # fmt: skip
-    widths = [_WIDTH * share for share in (0.18, 0.13, 0.155, 0.085, 0.145, 0.165, 0.14)]
+    widths = [_WIDTH * share for share in (0.18, 0.13, 0.15, 0.085, 0.16, 0.155, 0.14)]
     table = Table([header, *rows, total], colWidths=widths, repeatRows=1)
     rule = colors.HexColor(_RULE)
     table.setStyle(
@@ -311,11 +311,11 @@ def _label(x: float, y: float, text: str, anchor: str) -> String:
     return String(x, y, text, fontName="Sans", fontSize=7, fillColor=grey, textAnchor=anchor)
 
 
-def _rests_on(site: Site, found: Inventory) -> list[Flowable]:
+def _rests_on(site: Site, found: Inventory, units: Units) -> list[Flowable]:
     small = _style(7.5, _INK)
     rows = [
         [Paragraph(escape(name), _style(7.5, _GREY)), Paragraph(escape(text) or "–", small)]
-        for name, text in exports.facts(site, found)
+        for name, text in exports.facts(site, found, units)
     ]
     table = Table(rows, colWidths=[_WIDTH * 0.26, _WIDTH * 0.74])
     table.setStyle(

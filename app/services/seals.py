@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -50,7 +51,7 @@ def sealed_document(
         "photos": {
             name: digest.hex() for name, digest in db.session.execute(photos.order_by(Photo.name))
         },
-        "units": {"volume": units.volume, "mass": units.mass, "currency": units.currency},
+        "units": asdict(units),
         "keys": list(table.keys),
         "columns": list(table.header),
         "lines": [[_plain(cell) for cell in row] for row in (*table.rows, table.total)],
@@ -116,7 +117,7 @@ def differences(period: Period) -> list[str]:
     site = db.session.get_one(Site, period.site_id)
     # Areas had one decimal while they had no ±.
     digits = exports.DIGITS | ({} if "area_u95" in keys(sealed) else {"area": 1})
-    now = sealed_document(site, inventory.on(site, period.ends_on), _units(sealed), digits)
+    now = sealed_document(site, inventory.on(site, period.ends_on), units(sealed), digits)
     changed = list(_changes(sealed, now))
     found += changed[:_MOST_NAMED]
     if len(changed) > _MOST_NAMED:
@@ -146,14 +147,15 @@ def _unlike(before: dict[str, Any], now: dict[str, Any]) -> str:
     return ", ".join(_without_unit(exports.WORDS[key]) for key in leading(unlike))
 
 
-def _units(document: dict[str, Any]) -> Units:
+def units(document: dict[str, Any]) -> Units:
     """The units that a table was sealed in."""
     said = document.get("units")
     if said is None:
         ends = dict(zip(keys(document), document["columns"], strict=True))
-        units = {"volume": ends["volume"], "mass": ends["mass"], "currency": ends["value"]}
-        said = {name: words.split("[")[1].rstrip("]") for name, words in units.items()}
-    return Units.named(**said)
+        heads = {"volume": ends["volume"], "mass": ends["mass"], "currency": ends["value"]}
+        said = {name: words.split("[")[1].rstrip("]") for name, words in heads.items()}
+    # Before lengths had a unit of the site, they were in metres.
+    return Units(**{"length": "m"} | said)
 
 
 def _without_unit(words: str) -> str:

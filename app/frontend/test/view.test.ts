@@ -30,7 +30,8 @@ describe("colours of change", () => {
   it("are not washed out by a wild cell", () => {
     const values = Float32Array.from({ length: 1000 }, (_, i) => (i === 7 ? 500 : NaN));
     values.fill(0.5, 10, 900).fill(-1.2, 100, 200);
-    expect(limitOf(values)).toBe(1.2);
-    expect(limitOf(new Float32Array([NaN]))).toBe(1);
+    expect(limitOf(values, 1)).toBe(1.2);
+    expect(limitOf(new Float32Array([NaN]), 1)).toBe(1);
+    expect(limitOf(values, 1 / 0.3048) / 0.3048).toBeCloseTo(3.9, 9);
   });
 });

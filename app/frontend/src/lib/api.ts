@@ -1,5 +1,7 @@
 /** The API of the application, with its shapes and its errors. */
 
+import type { Units } from "./format";
+
 export type Position = [easting: number, northing: number, elevation: number];
 export type Bounds = [west: number, south: number, east: number, north: number];
 
@@ -30,8 +32,7 @@ export interface Survey {
   /** When a program looked for piles last. */
   proposals_found_at: string | null;
   previous_id: string | null;
-  volume_unit: string;
-  mass_unit: string;
+  units: Units;
   /** Sum of the confirmed piles, null without any. */
   net_m3: number | null;
   net_u95_m3: number | null;

@@ -1,8 +1,5 @@
 /** Numbers and dates in the reader's own way of writing. */
 
-const CUBIC_YARD_M3 = 0.764554857984;
-const SHORT_TON_T = 0.90718474;
-
 /** How the reader writes numbers: what the page says, else the browser. */
 const locale = (): string | undefined => globalThis.document?.documentElement.dataset.locale || undefined;
 
@@ -23,9 +20,22 @@ export function decimalsFor(u95: number): number {
   return Math.min(2, Math.max(0, 1 - Math.floor(Math.log10(shown))));
 }
 
+/** How the site reads numbers: symbols, and how many of them make a unit of SI. The server states them. */
 export interface Units {
-  volume_unit: string;
-  mass_unit: string;
+  volume: string;
+  mass: string;
+  length: string;
+  area: string;
+  /** For the length of a pixel. */
+  small: string;
+  /** For areas that are larger than a pile. */
+  land: string;
+  per_m3: number;
+  per_t: number;
+  per_m: number;
+  per_m2: number;
+  small_per_m: number;
+  land_per_m2: number;
 }
 
 /** `4.37 ± 0.02 m`: a value with its uncertainty, both with the decimals that make sense. */
@@ -35,31 +45,39 @@ export function amount(value: number, u95: number, unit: string): string {
 }
 
 /** `807.5 ± 0.9 m³` in the units of the site. */
-export function volume(net_m3: number, u95_m3: number, units: Units): string {
-  const { factor, name } = volumeUnit(units);
-  return amount(net_m3 / factor, u95_m3 / factor, name);
+export function volume(net_m3: number, u95_m3: number, { volume: symbol, per_m3 }: Units): string {
+  return amount(net_m3 * per_m3, u95_m3 * per_m3, symbol);
+}
+
+/** `4.37 ± 0.02 m` or `14.34 ± 0.07 ft`. */
+export function height(height_m: number, u95_m: number, { length: symbol, per_m }: Units): string {
+  return amount(height_m * per_m, u95_m * per_m, symbol);
+}
+
+/** `310.2 ± 1.1 m²` or `3,339 ± 12 ft²`. */
+export function area(area_m2: number, u95_m2: number, { area: symbol, per_m2 }: Units): string {
+  return amount(area_m2 * per_m2, u95_m2 * per_m2, symbol);
+}
+
+/** `1,292 t` with its uncertainty, or in short tons. */
+export function mass(mass_t: number, u95_t: number, { mass: symbol, per_t }: Units): string {
+  return amount(mass_t * per_t, u95_t * per_t, symbol);
 }
 
 /** `51 m³` in the units of the site: half the width of an interval by itself. */
-export function volumeHalf(u95_m3: number, units: Units): string {
-  const { factor, name } = volumeUnit(units);
-  const u95 = u95_m3 / factor;
-  return `${number(u95, decimalsFor(u95))} ${name}`;
+export function volumeHalf(u95_m3: number, { volume: symbol, per_m3 }: Units): string {
+  const u95 = u95_m3 * per_m3;
+  return `${number(u95, decimalsFor(u95))} ${symbol}`;
 }
 
-/** Cubic metres in a unit, and its sign. */
-export function volumeUnit(units: Units): { factor: number; name: string } {
-  return units.volume_unit === "yd3" ? { factor: CUBIC_YARD_M3, name: "yd³" } : { factor: 1, name: "m³" };
+/** A distance or an elevation. */
+export function length(value_m: number, { length: symbol, per_m }: Units, decimals = 2): string {
+  return `${number(value_m * per_m, decimals)} ${symbol}`;
 }
 
-/** Tonnes in a unit, and its sign. */
-export function massUnit(units: Units): { factor: number; name: string } {
-  return units.mass_unit === "short_ton" ? { factor: SHORT_TON_T, name: "short tons" } : { factor: 1, name: "t" };
-}
-
-/** A length in metres. */
-export function metres(value: number, decimals = 2): string {
-  return `${number(value, decimals)} m`;
+/** The length of a pixel. */
+export function small(value_m: number, { small: symbol, small_per_m }: Units, decimals = 0): string {
+  return `${number(value_m * small_per_m, decimals)} ${symbol}`;
 }
 
 /** A day such as 2026-05-04. */

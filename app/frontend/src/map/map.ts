@@ -34,7 +34,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   const style = (): StyleSpecification =>
     withToes(withSurvey(base, survey, picture), toeFeatures(survey, toes, waiting.items));
   const plan = makePlan(stage, survey, style(), "Map of the survey");
-  plan.addControl(new ScaleControl({ unit: "metric", maxWidth: 140 }), "bottom-left");
+  plan.addControl(new ScaleControl({ unit: survey.units.length === "ft" ? "imperial" : "metric", maxWidth: 140 }), "bottom-left");
   let comparison: Comparison | null = null;
   const message = h("div", { class: "toast", role: "status", "aria-live": "polite", hidden: true });
   stage.append(message);

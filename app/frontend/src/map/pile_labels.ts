@@ -27,7 +27,7 @@ export class PileLabels {
   }
 
   private marker(toe: SavedToe): Marker {
-    const amount = toe.volume ? volume(toe.volume.net_m3, toe.volume.net_u95_m3, this.survey) : "not measured";
+    const amount = toe.volume ? volume(toe.volume.net_m3, toe.volume.net_u95_m3, this.survey.units) : "not measured";
     const element = h("button", { type: "button", class: "pile-label", onclick: () => this.onOpen(toe) }, h("strong", {}, toe.name), h("span", {}, amount));
     const [[west, south], [east, north]] = boundsOf(this.survey, toe.toe);
     return new Marker({ element, anchor: "bottom" }).setLngLat([(west + east) / 2, (south + north) / 2]);

@@ -1,5 +1,7 @@
 /** What the page of a survey asks the server. */
 
+import type { Units } from "../lib/format";
+
 export interface SurveyFile {
   name: string;
   kind: string;
@@ -55,6 +57,10 @@ export class SurveyApi {
 
   async verdict(): Promise<Verdict> {
     return (await this.read<{ verdict: Verdict }>(`/surveys/${this.survey}/verdict`)).verdict;
+  }
+
+  async units(): Promise<Units> {
+    return (await this.read<{ units: Units }>(`/surveys/${this.survey}`)).units;
   }
 
   async askVerdict(): Promise<void> {

@@ -1,6 +1,6 @@
 /** What is to be said of the photos before anybody starts. */
 
-import { number } from "../lib/format";
+import { number, small, type Units } from "../lib/format";
 import type { Finding, SurveyApi, Verdict } from "./survey_api";
 
 const POLL_MS = 700;
@@ -21,7 +21,7 @@ export class Verdicts {
   /** Show what was said last. */
   async show(): Promise<void> {
     const verdict = await this.api.verdict();
-    if (verdict.findings) this.draw(verdict);
+    if (verdict.findings) this.draw(verdict, await this.api.units());
   }
 
   /** Have the photos looked at, and show what comes of it. */
@@ -33,12 +33,12 @@ export class Verdicts {
     while (Date.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const verdict = await this.api.verdict();
-      if (verdict.findings && verdict.judged_at !== before) return this.draw(verdict);
+      if (verdict.findings && verdict.judged_at !== before) return this.draw(verdict, await this.api.units());
     }
     this.place.replaceChildren(note(KIND.warn, "Nobody has looked at the photos yet: all workers are busy, or none runs. Reload the page later; the photos are kept.", "", []));
   }
 
-  private draw(verdict: Verdict): void {
+  private draw(verdict: Verdict, units: Units): void {
     const notes = (verdict.findings ?? []).map((finding) => noteOf(finding));
     const aside = verdict.set_aside ?? [];
     if (aside.length) {
@@ -47,7 +47,7 @@ export class Verdicts {
     }
     const levels = (verdict.findings ?? []).map(({ level }) => level);
     if (!levels.includes("refuse")) {
-      const gsd = verdict.gsd_m ? `, ${number(verdict.gsd_m * 100, 1)} cm a pixel` : "";
+      const gsd = verdict.gsd_m ? `, ${small(verdict.gsd_m, units, 1)} a pixel` : "";
       const overlap = verdict.overlap ? `, ${number(verdict.overlap * 100)} % overlap` : "";
       const isGood = !levels.includes("warn");
       const words = isGood ? "The flight can be processed" : "The flight can be processed, with doubts";

@@ -2,7 +2,7 @@
 
 import type { Base, BaseMethod, Material, Survey, Volume } from "../lib/api";
 import { h, icon, iconButton } from "../lib/dom";
-import { amount, massUnit, number, volume as volumeText, volumeHalf, volumeUnit } from "../lib/format";
+import { area, height, mass, number, volume as volumeText, volumeHalf } from "../lib/format";
 import type { Draft } from "./draft";
 
 export interface DraftFormEvents {
@@ -77,7 +77,7 @@ export class DraftForm {
     this.material.append(h("option", { value: "" }, "No material"), ...materials.map(({ id, name }) => h("option", { value: id }, name)));
     this.withoutMaterials.hidden = materials.length > 0;
     this.base.append(...METHODS.filter(([method]) => method !== "survey" || survey.previous_id).map(([method, words]) => h("option", { value: method }, words)));
-    this.elevationField = field("Elevation of the base, m", this.elevation);
+    this.elevationField = field(`Elevation of the base, ${survey.units.length}`, this.elevation);
     for (const input of [this.material, this.base, this.elevation]) input.addEventListener("change", this.onChange);
     for (const input of [this.showsBase, this.showsHeights]) input.addEventListener("change", events.looks);
     this.element = this.build();
@@ -90,7 +90,8 @@ export class DraftForm {
     this.name.value = draft.name;
     this.material.value = draft.material_id ?? "";
     this.base.value = draft.base.method;
-    this.elevation.value = draft.base.elevation_m?.toString() ?? "";
+    const { elevation_m } = draft.base;
+    this.elevation.value = typeof elevation_m === "number" ? shortest(elevation_m * this.survey.units.per_m) : "";
     this.deleteButton.hidden = !draft.id;
     this.refusal.hidden = this.note.hidden = true;
     this.showElevation();
@@ -104,7 +105,7 @@ export class DraftForm {
 
   values(): { name: string; material_id: string | null; base: Base } {
     const base: Base = { method: this.base.value as BaseMethod };
-    if (base.method === "fixed") base.elevation_m = this.elevation.valueAsNumber;
+    if (base.method === "fixed") base.elevation_m = this.elevation.valueAsNumber / this.survey.units.per_m;
     if (base.method === "survey" && this.survey.previous_id) base.survey_id = this.survey.previous_id;
     return { name: this.name.value.trim(), material_id: this.material.value || null, base };
   }
@@ -122,7 +123,7 @@ export class DraftForm {
 
   showVolume(volume: Volume | null, elapsed_ms: number): void {
     this.amount.dataset["state"] = volume ? "ready" : "empty";
-    this.amount.textContent = volume ? volumeText(volume.net_m3, volume.net_u95_m3, this.survey) : "—";
+    this.amount.textContent = volume ? volumeText(volume.net_m3, volume.net_u95_m3, this.survey.units) : "—";
     this.facts.replaceChildren(...(volume ? this.factsOf(volume) : []));
     this.more.replaceChildren(...(volume ? this.moreOf(volume) : []));
     if (!volume) return;
@@ -178,24 +179,25 @@ export class DraftForm {
   }
 
   private factsOf(volume: Volume): HTMLElement[] {
+    const { units } = this.survey;
     const rows: [string, string][] = [
-      ["Height", amount(volume.height_max_m, volume.height_max_u95_m, "m")],
-      ["Area", amount(volume.area_m2, volume.area_u95_m2, "m²")],
-      ["Above base", volumeText(volume.fill_m3, volume.fill_u95_m3, this.survey)],
-      ["Below base", volumeText(volume.cut_m3, volume.cut_u95_m3, this.survey)],
-      ["Ground may hold", `± ${volumeHalf(volume.ground_u95_m3, this.survey)}`],
+      ["Height", height(volume.height_max_m, volume.height_max_u95_m, units)],
+      ["Area", area(volume.area_m2, volume.area_u95_m2, units)],
+      ["Above base", volumeText(volume.fill_m3, volume.fill_u95_m3, units)],
+      ["Below base", volumeText(volume.cut_m3, volume.cut_u95_m3, units)],
+      ["Ground may hold", `± ${volumeHalf(volume.ground_u95_m3, units)}`],
       ["Surface seen", `${number(100 * volume.coverage, 1)} %`],
     ];
-    const mass = massOf(volume, this.survey);
-    if (mass) rows.unshift(["Mass", mass]);
+    const { tonnes } = volume;
+    if (tonnes) rows.unshift(["Mass", mass(tonnes.wet_t, tonnes.wet_u95_t, units)]);
     return rows.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value)));
   }
 
   private moreOf(volume: Volume): HTMLElement[] {
     const parts: HTMLElement[] = volume.warnings.map((words) => h("p", { class: "notice warn" }, icon("warning"), h("span", {}, sentence(words))));
-    const { factor, name: unit } = volumeUnit(this.survey);
+    const { per_m3, volume: symbol } = this.survey.units;
     const rows = volume.budget.filter(({ sigma_m3 }) => sigma_m3 !== 0).map(({ name, sigma_m3 }) =>
-      h("div", {}, h("dt", {}, sentence(name.replaceAll("_", " "))), h("dd", {}, `${sigma_m3 < 0 ? "−" : "±"} ${number((NORMAL_95 * Math.abs(sigma_m3)) / factor, 2)} ${unit}`)),
+      h("div", {}, h("dt", {}, sentence(name.replaceAll("_", " "))), h("dd", {}, `${sigma_m3 < 0 ? "−" : "±"} ${number(NORMAL_95 * Math.abs(sigma_m3) * per_m3, 2)} ${symbol}`)),
     );
     if (rows.length) parts.push(h("details", {}, h("summary", {}, "Where the ± comes from"), h("dl", { class: "facts" }, ...rows)));
     return parts;
@@ -240,12 +242,11 @@ function sentence(words: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-function field(label: string, control: HTMLElement): HTMLElement {
-  return h("div", { class: "field" }, h("label", { for: control.id }, label), control);
+/** A number as people type it, without the digits that a conversion adds. */
+function shortest(value: number): string {
+  return Number(value.toFixed(4)).toString();
 }
 
-function massOf({ tonnes }: Volume, survey: Survey): string | null {
-  if (!tonnes) return null;
-  const { factor, name } = massUnit(survey);
-  return amount(tonnes.wet_t / factor, tonnes.wet_u95_t / factor, name);
+function field(label: string, control: HTMLElement): HTMLElement {
+  return h("div", { class: "field" }, h("label", { for: control.id }, label), control);
 }

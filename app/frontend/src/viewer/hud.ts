@@ -2,7 +2,7 @@
 
 import { Vector3 } from "three";
 import { h, icon } from "../lib/dom";
-import { metres, number } from "../lib/format";
+import { length, number, type Units } from "../lib/format";
 import type { Frame } from "../lib/frame";
 import type { Scene } from "./scene";
 import type { Ramp } from "./shading";
@@ -14,7 +14,7 @@ export class Hud {
   readonly element = h("div", { class: "hud" });
   private readonly needle = icon("north");
   private readonly bar = h("span", { class: "scale-bar" });
-  private readonly length = h("span", {});
+  private readonly size = h("span", {});
   private readonly place = h("output", { class: "coordinates" });
   private readonly legend = h("figure", { class: "legend", hidden: true });
   private readonly message = h("div", { class: "toast", role: "status", "aria-live": "polite", hidden: true });
@@ -24,9 +24,10 @@ export class Hud {
     private readonly scene: Scene,
     surface: Surface,
     frame: Frame,
+    private readonly units: Units,
   ) {
     const north = h("button", { type: "button", class: "north", "aria-label": "Turn north up", "data-tip": "Turn north up", onclick: () => scene.faceNorth() }, this.needle);
-    this.element.append(north, this.legend, h("div", { class: "status" }, h("div", { class: "scale" }, this.bar, this.length), this.place), this.message);
+    this.element.append(north, this.legend, h("div", { class: "status" }, h("div", { class: "scale" }, this.bar, this.size), this.place), this.message);
     scene.onFrame(this.update);
     let isWaiting = false;
     scene.canvas.addEventListener("pointermove", ({ offsetX, offsetY, buttons }) => {
@@ -35,7 +36,7 @@ export class Hud {
       requestAnimationFrame(() => {
         isWaiting = false;
         const hit = surface.pick(offsetX, offsetY);
-        this.place.textContent = hit ? coordinates(frame.toMap(hit.toArray())) : "";
+        this.place.textContent = hit ? coordinates(frame.toMap(hit.toArray()), units) : "";
       });
     });
   }
@@ -55,8 +56,8 @@ export class Hud {
     const colours = h("div", { class: "ramp" });
     colours.style.background = `linear-gradient(to right, ${ramp.join(", ")})`;
     const [low, high] = range;
-    const decimals = high - low < 5 ? 2 : 1;
-    const ticks = [low, (low + high) / 2, high].map((value, i) => h("span", {}, `${metres(value, decimals)}${[ends[0], "", ends[1]][i]}`));
+    const decimals = (high - low) * this.units.per_m < 5 ? 2 : 1;
+    const ticks = [low, (low + high) / 2, high].map((value, i) => h("span", {}, `${length(value, this.units, decimals)}${[ends[0], "", ends[1]][i]}`));
     this.legend.replaceChildren(h("figcaption", {}, title), colours, h("div", { class: "ticks" }, ...ticks));
   }
 
@@ -65,19 +66,24 @@ export class Hud {
     const azimuth = scene.controls.getAzimuthalAngle();
     this.needle.style.transform = `rotate(${azimuth.toFixed(4)}rad)`;
     const perPixel = scene.metresPerPixel(new Vector3().copy(scene.controls.target));
-    const length = roundLength(perPixel * BAR_PX);
-    this.bar.style.width = `${(length / perPixel).toFixed(1)}px`;
-    this.length.textContent = length >= 1 ? `${number(length)} m` : `${number(length * 100)} cm`;
+    const { length: symbol, per_m, small, small_per_m } = this.units;
+    const longest_m = perPixel * BAR_PX;
+    const [per, unit] = longest_m * per_m >= 1 ? [per_m, symbol] : [small_per_m, small];
+    const shown = roundLength(longest_m * per);
+    this.bar.style.width = `${(shown / per / perPixel).toFixed(1)}px`;
+    this.size.textContent = `${number(shown)} ${unit}`;
   };
 }
 
 /** The largest of 1, 2, 5 times a power of ten that is not above a length. */
-function roundLength(length_m: number): number {
-  const power = 10 ** Math.floor(Math.log10(length_m));
+function roundLength(longest: number): number {
+  const power = 10 ** Math.floor(Math.log10(longest));
   const steps = [5, 2, 1].map((step) => step * power);
-  return steps.find((step) => step <= length_m) ?? power;
+  return steps.find((step) => step <= longest) ?? power;
 }
 
-function coordinates([easting, northing, elevation]: [number, number, number]): string {
-  return `E ${number(easting, 2)}  N ${number(northing, 2)}  H ${metres(elevation)}`;
+/** Map coordinates are the CRS's, in metres always; the elevation is read like any height. */
+function coordinates([easting, northing, elevation]: [number, number, number], units: Units): string {
+  const metres = units.length === "m" ? "" : " m";
+  return `E ${number(easting, 2)}${metres}  N ${number(northing, 2)}${metres}  H ${length(elevation, units)}`;
 }

@@ -77,7 +77,7 @@ export class Looks {
     const { api, survey, frame, shading, hud, scene } = this.context;
     const grid = await api.grid(survey.id, survey.bounds, GRID_CELLS, survey.previous_id);
     if (!this.showsChange) return;
-    const limit = limitOf(grid.values);
+    const limit = limitOf(grid.values, survey.units.per_m);
     const [west, south] = corner(survey.bounds, grid.rows * grid.cell_size_m, grid.north_m, grid.west_m, frame);
     shading.byGrid(grid, west, south, limit);
     hud.explain("Change since the survey before", CHANGE_RAMP, [-limit, limit], [" lower", " higher"]);
@@ -101,10 +101,11 @@ export class Looks {
   }
 }
 
-/** A range that holds 98 of 100 differences, so that a few wild cells do not wash out the others. */
-export function limitOf(values: Float32Array): number {
+/** A range in metres that holds 98 of 100 differences, so that a few wild cells do not wash out the others; round as read. */
+export function limitOf(values: Float32Array, per_m: number): number {
   const sizes = values.filter(Number.isFinite).map(Math.abs).sort();
-  return Math.max(0.1, Number((sizes[Math.floor(0.98 * (sizes.length - 1))] ?? 1).toPrecision(2)));
+  const most_m = sizes[Math.floor(0.98 * (sizes.length - 1))] ?? 1;
+  return Math.max(0.1, Number((most_m * per_m).toPrecision(2))) / per_m;
 }
 
 /** South-west corner of a grid in local coordinates: the frame is turned to grid north. */

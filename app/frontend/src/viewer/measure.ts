@@ -3,7 +3,7 @@
 import { type Api, type Survey, wordsOf } from "../lib/api";
 import { h, iconButton } from "../lib/dom";
 import { drape } from "../lib/drape";
-import { day, metres, number } from "../lib/format";
+import { day, length, number, type Units } from "../lib/format";
 import type { Frame, Local } from "../lib/frame";
 import { area_m2, length_m, middle } from "../lib/ring";
 import type { Labels } from "./labels";
@@ -121,14 +121,14 @@ export class Measure {
   }
 
   private draw(): void {
-    const { surface, labels } = this.context;
+    const { surface, labels, survey } = this.context;
     const points = this.pointer ? [...this.points, this.pointer] : this.points;
     const isRing = this.kind === "area" && points.length > 2;
     const line = drape(points, surface.heightAt, isRing, 0.4, 0.04);
     this.line.draw(points.length > 1 ? line : []);
     this.handles.draw(this.points, () => COLOUR);
     labels.remove(LABEL);
-    const words = this.kind ? describe(this.kind, points, line) : "";
+    const words = this.kind ? describe(this.kind, points, line, survey.units) : "";
     if (words) labels.set(LABEL, isRing ? middle(points) : points.at(-1)!, h("output", { class: "measure-label" }, words), true);
   }
 
@@ -142,8 +142,8 @@ export class Measure {
       const now = await api.profile(survey.id, line);
       const previous = survey.previous_id ? await this.before(survey.previous_id, line) : null;
       const series = [{ name: day(survey.flown_on), profile: now, isBefore: false }, ...(previous ? [previous] : [])];
-      const header = h("header", {}, h("span", {}, `Cross-section, ${metres(now.distance_m.at(-1) ?? 0, 1)}`), iconButton("close", "Close", () => this.leave()));
-      this.chart.replaceChildren(header, profileChart(series));
+      const header = h("header", {}, h("span", {}, `Cross-section, ${length(now.distance_m.at(-1) ?? 0, survey.units, 1)}`), iconButton("close", "Close", () => this.leave()));
+      this.chart.replaceChildren(header, profileChart(series, survey.units));
       this.chart.hidden = false;
     } catch (error) {
       say(`The section cannot be drawn. ${wordsOf(error)}`);
@@ -163,15 +163,21 @@ export class Measure {
   }
 }
 
-function describe(kind: Kind, points: readonly Local[], line: readonly Local[]): string {
+function describe(kind: Kind, points: readonly Local[], line: readonly Local[], units: Units): string {
   const [first, last] = [points[0], points.at(-1)];
   if (!first || !last || points.length < 2) return "";
   if (kind === "area" && points.length > 2) {
-    const around = metres(length_m([...points, first], true), 1);
-    return `${number(Math.abs(area_m2(points)), 1)} m² in plan, ${around} around`;
+    return `${areaInPlan(Math.abs(area_m2(points)), units)}, ${length(length_m([...points, first], true), units, 1)} around`;
   }
   const rise = last[2] - first[2];
-  const slope = (100 * rise) / Math.max(1e-6, length_m(points, true));
-  const straight = metres(length_m(points));
-  return `${straight} · level ${metres(length_m(points, true))} · ${rise < 0 ? "down" : "up"} ${metres(Math.abs(rise))} (${number(Math.abs(slope))} %) · along ground ${metres(length_m(line))}`;
+  const level = length_m(points, true);
+  const slope = (100 * rise) / Math.max(1e-6, level);
+  const [straight, along] = [length_m(points), length_m(line)].map((value) => length(value, units));
+  return `${straight} · level ${length(level, units)} · ${rise < 0 ? "down" : "up"} ${length(Math.abs(rise), units)} (${number(Math.abs(slope))} %) · along ground ${along}`;
+}
+
+/** An area as that of a pile, and of land where it is that large. */
+function areaInPlan(value_m2: number, { area, per_m2, land, land_per_m2 }: Units): string {
+  const ofLand = value_m2 * land_per_m2;
+  return `${number(value_m2 * per_m2, per_m2 > 1 ? 0 : 1)} ${area}${ofLand < 1 ? "" : ` (${number(ofLand, 2)} ${land})`} in plan`;
 }

@@ -89,7 +89,7 @@ export class PileList {
   }
 
   private row(toe: SavedToe): HTMLElement {
-    const amount = toe.volume ? volume(toe.volume.net_m3, toe.volume.net_u95_m3, this.survey) : "not measured";
+    const amount = toe.volume ? volume(toe.volume.net_m3, toe.volume.net_u95_m3, this.survey.units) : "not measured";
     return h("li", { class: "row", "data-key": toe.id },
       h("button", { type: "button", class: "row-main", onclick: () => this.events.focus(toe.id), title: `Drawn by ${toe.drawn_by}, ${day(toe.drawn_at)}` },
         h("span", { class: "row-name" }, toe.name),
@@ -114,7 +114,7 @@ function places({ id, site_id, name, flown_on }: Survey): HTMLElement {
 }
 
 function total(survey: Survey, count: number): HTMLElement {
-  const sum = volume(survey.net_m3 ?? 0, survey.net_u95_m3 ?? 0, survey);
+  const sum = volume(survey.net_m3 ?? 0, survey.net_u95_m3 ?? 0, survey.units);
   return h("p", { class: "total" }, h("span", {}, `${count} ${count === 1 ? "pile" : "piles"}`), h("strong", {}, sum));
 }
 

@@ -97,7 +97,7 @@ export class PileLayer {
   }
 
   private amount({ volume }: SavedToe): string {
-    return volume ? volumeText(volume.net_m3, volume.net_u95_m3, this.survey) : "not measured";
+    return volume ? volumeText(volume.net_m3, volume.net_u95_m3, this.survey.units) : "not measured";
   }
 
   private label(name: string, words: string, onclick: () => void): HTMLElement {

@@ -1,8 +1,8 @@
-/** A cross-section as a drawing, the same scale of lengths for all dates. */
+/** A cross-section as a drawing, the same scale of lengths for all dates; its ticks are round in the site's units. */
 
 import type { Profile } from "../lib/api";
 import { svg } from "../lib/dom";
-import { number } from "../lib/format";
+import { length as lengthText, type Units } from "../lib/format";
 
 const [WIDTH, HEIGHT] = [860, 200];
 const [LEFT, RIGHT, TOP, BOTTOM] = [52, 16, 26, 28];
@@ -13,7 +13,8 @@ export interface Series {
   isBefore: boolean;
 }
 
-export function profileChart(series: readonly Series[]): SVGElement {
+export function profileChart(series: readonly Series[], units: Units): SVGElement {
+  const { per_m } = units;
   const heights = series.flatMap(({ profile }) => profile.elevation_m.filter((z) => z !== null));
   const length = Math.max(1e-6, ...series.map(({ profile }) => profile.distance_m.at(-1) ?? 0));
   const [low, high] = heights.length ? [Math.min(...heights), Math.max(...heights)] : [0, 1];
@@ -21,11 +22,11 @@ export function profileChart(series: readonly Series[]): SVGElement {
   const x = (d: number): number => LEFT + (d / length) * (WIDTH - LEFT - RIGHT);
   const y = (z: number): number => HEIGHT - BOTTOM - ((z - low + pad) / (high - low + 2 * pad)) * (HEIGHT - TOP - BOTTOM);
   const words = series.map(({ name }) => name).join(" and ");
-  const chart = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `Elevations along the section on ${words}, from ${number(low, 2)} to ${number(high, 2)} metres` });
-  for (const z of ticks(low, high, 4)) {
-    chart.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(z), y2: y(z) }), svg("text", { x: LEFT - 6, y: y(z) + 4, "text-anchor": "end" }, `${number(z, high - low < 4 ? 1 : 0)} m`));
+  const chart = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `Elevations along the section on ${words}, from ${lengthText(low, units)} to ${lengthText(high, units)}` });
+  for (const z of roundTicks(low, high, 4, per_m)) {
+    chart.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(z), y2: y(z) }), svg("text", { x: LEFT - 6, y: y(z) + 4, "text-anchor": "end" }, lengthText(z, units, (high - low) * per_m < 4 ? 1 : 0)));
   }
-  for (const d of ticks(0, length, 8)) chart.append(svg("text", { x: x(d), y: HEIGHT - 9, "text-anchor": "middle" }, `${number(d, length < 8 ? 1 : 0)} m`));
+  for (const d of roundTicks(0, length, 8, per_m)) chart.append(svg("text", { x: x(d), y: HEIGHT - 9, "text-anchor": "middle" }, lengthText(d, units, length * per_m < 8 ? 1 : 0)));
   [...series].reverse().forEach(({ profile, isBefore }) => chart.append(svg("path", { class: isBefore ? "series before" : "series now", d: pathOf(profile, x, y) })));
   series.forEach(({ name, isBefore }, i) => {
     const at = LEFT + 8 + 150 * i;
@@ -44,6 +45,11 @@ export function pathOf({ distance_m, elevation_m }: Profile, x: (d: number) => n
     isDown = isKnown;
     return step;
   }).join("");
+}
+
+/** Lengths in metres that are round in a unit. */
+function roundTicks(low_m: number, high_m: number, count: number, per_m: number): number[] {
+  return ticks(low_m * per_m, high_m * per_m, count).map((value) => value / per_m);
 }
 
 /** Round values between two ends, about so many. */

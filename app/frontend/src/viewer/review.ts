@@ -2,7 +2,7 @@
 
 import { type Api, type Survey, type Volume, wordsOf } from "../lib/api";
 import { h, icon, iconButton } from "../lib/dom";
-import { amount as amountText, number, volume as volumeText } from "../lib/format";
+import { area, height, number, volume as volumeText } from "../lib/format";
 import type { Item } from "../lib/review";
 
 export interface ReviewEvents {
@@ -108,7 +108,7 @@ export class Review {
     const { signal } = (this.measuring = new AbortController());
     try {
       const now = await this.volumeOf(item, signal);
-      amount.textContent = now ? volumeText(now.net_m3, now.net_u95_m3, this.survey) : "—";
+      amount.textContent = now ? volumeText(now.net_m3, now.net_u95_m3, this.survey.units) : "—";
       facts.replaceChildren(...this.comparison(now, item.was?.volume ?? null));
     } catch (error) {
       if (!signal.aborted) [amount.textContent, facts.textContent] = ["—", wordsOf(error)];
@@ -125,17 +125,17 @@ export class Review {
 
   private comparison(now: Volume | null, was: Volume | null): HTMLElement[] {
     const rows: [string, string][] = [];
-    if (was) rows.push(["In the survey before", volumeText(was.net_m3, was.net_u95_m3, this.survey)]);
+    if (was) rows.push(["In the survey before", volumeText(was.net_m3, was.net_u95_m3, this.survey.units)]);
     if (was && now) rows.push(["Change", this.change(now.net_m3 - was.net_m3, Math.hypot(now.net_u95_m3, was.net_u95_m3))]);
     if (now) {
-      rows.push(["Height", amountText(now.height_max_m, now.height_max_u95_m, "m")]);
-      rows.push(["Area in plan", amountText(now.area_m2, now.area_u95_m2, "m²")]);
+      rows.push(["Height", height(now.height_max_m, now.height_max_u95_m, this.survey.units)]);
+      rows.push(["Area in plan", area(now.area_m2, now.area_u95_m2, this.survey.units)]);
     }
     return rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)));
   }
 
   private change(net_m3: number, u95_m3: number): string {
-    return `${net_m3 > 0 ? "+" : ""}${volumeText(net_m3, u95_m3, this.survey)}`;
+    return `${net_m3 > 0 ? "+" : ""}${volumeText(net_m3, u95_m3, this.survey.units)}`;
   }
 
   /** Do something with the item once, however often somebody presses. */

@@ -47,7 +47,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
   const shading = new Shading();
   const grounds = await Grounds.open({ scene, shading, decoder, api, survey, frame, earth: earth ?? IDENTITY });
   const labels = new Labels(scene);
-  const hud = new Hud(scene, grounds, frame);
+  const hud = new Hud(scene, grounds, frame, survey.units);
   stage.append(labels.element, hud.element);
   scene.frameAll(grounds.extent());
 
