@@ -20,6 +20,9 @@ from pyproj.exceptions import CRSError, ProjError
 from reconstruction.errors import InputError
 
 _SIZE_LIMIT = 50_000_000
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks, of which a text must have one
+# What spreadsheets put around a column, or leave of empty ones.
+_AROUND = " \t;,'\""
 _UTM = re.compile(r"WGS\s*84(?:\s*/?\s*UTM(?:\s+zone)?\s+(\d{1,2})\s*([NS]?))?", re.IGNORECASE)
 _CRS_HINT = (
     "Write the CRS in the first line, for example EPSG:32616, WGS84 UTM 16N, or a PROJ string"
@@ -131,7 +134,7 @@ class CoordinateFile:
         if math.isfinite(value):
             return value
         hint = (
-            "Use a decimal point, not a comma, and spaces or tabs between the columns."
+            "Use a decimal point, not a comma, and spaces, tabs or semicolons between the columns."
             if "," in text
             else f"Correct the {what} in this line."
         )
@@ -165,14 +168,14 @@ def read_coordinate_file(path: Path, least_fields: int, columns: str) -> Coordin
     file = CoordinateFile(
         path,
         parse_crs(lines[0][1], path.name),
-        tuple(Row(number, _fields(line)) for number, line in lines[1:]),
+        tuple(Row(number, _fields(line, least_fields)) for number, line in lines[1:]),
     )
     for row in file.rows:
         if len(row.fields) < least_fields:
             raise file.error(
                 row,
                 f"{len(row.fields)} columns where at least {least_fields} are needed.",
-                f"Each line is: {columns}, separated by spaces or tabs.",
+                f"Each line is: {columns}, separated by spaces, tabs, semicolons or commas.",
             )
     return file
 
@@ -181,20 +184,27 @@ def _lines(path: Path) -> list[str]:
     try:
         if path.stat().st_size > _SIZE_LIMIT:
             raise InputError(f"{path.name} is larger than 50 MB.", "Is it the right file?")
-        return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        content = path.read_bytes()
+        encoding = "utf-16" if content.startswith(_UTF_16) else "utf-8-sig"
+        return content.decode(encoding, errors="replace").splitlines()
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error.strerror}.", "Check the file's path and permissions."
         ) from error
 
 
-def _fields(line: str) -> tuple[str, ...]:
-    """Columns by tabs where there are enough of them (names may then hold spaces)."""
-    return tuple(field.strip() for field in (line.split("\t") if _tabbed(line) else line.split()))
+def _fields(line: str, least: int) -> tuple[str, ...]:
+    """Columns by tabs or semicolons where there are enough of them (names may then hold spaces).
+
+    Else by spaces, else by commas; spreadsheets put texts into quotes.
+    """
+    columns = [_bare(line.split(mark)) for mark in ("\t", ";", None, ",")]
+    enough = (some for some in columns if len(some) >= least and all(some[:least]))
+    return next(enough, columns[2])
 
 
-def _tabbed(line: str) -> bool:
-    return line.count("\t") >= 5 and all(part.strip() for part in line.split("\t")[:6])
+def _bare(columns: list[str]) -> tuple[str, ...]:
+    return tuple(column.strip(_AROUND) for column in columns)
 
 
 def parse_crs(text: str, source: str) -> pyproj.CRS:
@@ -217,7 +227,7 @@ def parse_crs(text: str, source: str) -> pyproj.CRS:
     >>> parse_crs("WGS84 UTM 16S", "gcp_list.txt").to_epsg()
     32716
     """
-    text = text.strip().strip("'\"")
+    text = text.strip(_AROUND)
     try:
         named = _UTM.fullmatch(text)
         if named:

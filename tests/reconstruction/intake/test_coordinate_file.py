@@ -107,6 +107,36 @@ def test_tabs_keep_spaces_in_names(read):
     assert file.rows[0].fields == ("1", "2", "3", "4", "5", "photo 1.jpg", "point A")
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "1;2;3;4;5;photo 1.jpg;point A;CHK",
+        "1; 2; 3; 4; 5; photo 1.jpg; point A; CHK",
+        '1;2;3;4;5;"photo 1.jpg";"point A";CHK;;',
+        "1,2,3,4,5,photo 1.jpg,point A,CHK",
+        '1\t2\t3\t4\t5\t"photo 1.jpg"\tpoint A\tCHK',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_what_spreadsheets_write(read, row, encoding):
+    file = read(f'"EPSG:32615";;;;;\r\n{row}\r\n'.encode(encoding), 6)
+    fields = tuple(field for field in file.rows[0].fields if field)
+    assert fields == ("1", "2", "3", "4", "5", "photo 1.jpg", "point A", "CHK")
+    assert file.epsg == 32615
+
+
+def test_commas_after_columns_are_no_part_of_them(read):
+    file = read("EPSG:32615\n1.5, 2.5, 3, 4, 5, a.jpg, A\n", 6)
+    assert file.rows[0].fields == ("1.5", "2.5", "3", "4", "5", "a.jpg", "A")
+
+
+@pytest.mark.parametrize("row", ["1,5;2,5;3;4;5;a.jpg", "1,5 2,5 3,0 4,0 5,0 a.jpg"])
+def test_decimal_commas_are_refused_with_a_remedy(read, row):
+    file = read(f"EPSG:32615\n{row}\n", 6)
+    with pytest.raises(InputError, match=r"'1,5' is not a number.*decimal point"):
+        file.number(file.rows[0], 0, "x")
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a note\n"])
 def test_empty_file(read, text):
     with pytest.raises(InputError, match="is empty"):
