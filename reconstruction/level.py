@@ -30,6 +30,9 @@ _FLIGHT_DEG = 5.0
 _GROUND_DEG = 6.0
 # Evidence this far apart cannot be weighed, only misjudged.
 _HOPELESS_DEG = 25.0
+_MEDIAN_LENGTH = 1.1774  # of a vector in the plane, in sigmas of its coordinates
+_WILD = 2.5  # spreads at which a position counts half
+_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,9 @@ def find_level(
     known = np.isfinite(plan[:, 0])
     centres = np.array([shot.centre for shot in model.shots])[known]
     start = _plan_similarity((centres @ upright.T)[:, :2], plan[known])
+    sigma_deg = float(1.0 / np.sqrt(sum(1.0 / item.sigma_deg**2 for item in evidence)))
     rotation, scale, shift = _refine(
-        centres, plan[known], plan_sigma_m[known], upright, start, evidence
+        centres, plan[known], plan_sigma_m[known], upright, start, sigma_deg
     )
     final = -rotation.T[:, 2]
     contradictions = tuple(
@@ -109,10 +113,7 @@ def find_level(
         for item in evidence
         if (angle := _angle_deg(item.down, final)) > 3.0 * item.sigma_deg
     )
-    weight = sum(1.0 / item.sigma_deg**2 for item in evidence)
-    return Level(
-        scale, rotation, np.array([*shift, 0.0]), float(1.0 / np.sqrt(weight)), contradictions
-    )
+    return Level(scale, rotation, np.array([*shift, 0.0]), sigma_deg, contradictions)
 
 
 def gather(model: SparseModel, photos: Mapping[str, Photo]) -> list[Evidence]:
@@ -248,29 +249,38 @@ def _refine(
     sigma_m: Array,
     upright: Array,
     start: tuple[complex, complex],
-    evidence: list[Evidence],
+    level_sigma_deg: float,
 ) -> tuple[Array, float, Array]:
-    """Rotation, scale and shift in plan from positions in plan and the evidence together."""
+    """Rotation, scale and shift in plan from positions in plan and the evidence together.
+
+    Positions that lag or wander may fit best when the block leans. So it leans first as they like
+    it; what they do not fit to even then they are not good to, and weigh against the evidence.
+    """
     a, b = start
     first = Rotation.from_euler("z", np.angle(a)).as_matrix() @ upright
-    downs = np.array([item.down for item in evidence])
-    sigma_rad = np.radians([item.sigma_deg for item in evidence])
+    weight = np.zeros(len(plan))
 
     def unpack(values: Array) -> tuple[Array, float]:
         rotation = Rotation.from_rotvec(values[:3]).as_matrix() @ first
         return rotation, float(np.abs(a) * np.exp(values[3]))
 
-    def residuals(values: Array) -> Array:
+    def in_plan(values: Array) -> Array:
         rotation, scale = unpack(values)
-        fitted = scale * (centres @ rotation.T)[:, :2] + values[4:6]
-        in_plan = (fitted - plan) / sigma_m[:, None]
-        level = (downs @ rotation.T)[:, :2] / sigma_rad[:, None]
-        return np.concatenate((in_plan.ravel(), level.ravel()))
+        return np.asarray(scale * (centres @ rotation.T)[:, :2] + values[4:6] - plan)
 
-    begin = np.array([0.0, 0.0, 0.0, 0.0, b.real, b.imag])
-    fit = least_squares(residuals, begin, loss="cauchy", f_scale=2.5, x_scale="jac")
-    rotation, scale = unpack(fit.x)
-    return rotation, scale, np.asarray(fit.x[4:6])
+    def residuals(values: Array) -> Array:
+        lean = values[:2] / np.radians(level_sigma_deg)
+        return np.concatenate(((in_plan(values) * weight[:, None]).ravel(), lean))
+
+    values = np.array([0.0, 0.0, 0.0, 0.0, b.real, b.imag])
+    for is_judged in (False,) * _ROUNDS + (True,) * _ROUNDS:
+        off_m = np.linalg.norm(in_plan(values), axis=1)
+        fit_m = float(np.median(off_m)) / _MEDIAN_LENGTH if is_judged else 0.0
+        spread_m = np.maximum(sigma_m, fit_m)
+        weight = 1.0 / (spread_m * np.sqrt(1.0 + (off_m / (_WILD * spread_m)) ** 2))
+        values = least_squares(residuals, values, x_scale="jac").x
+    rotation, scale = unpack(values)
+    return rotation, scale, values[4:6]
 
 
 def _angles_deg(directions: Array, axis: Array) -> Array:
