@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from reconstruction.control import Control
 from reconstruction.coverage import measure_coverage
 from reconstruction.layout import lay_out
 from reconstruction.photo import LEAST_PHOTOS, Photo
@@ -22,7 +23,7 @@ def judge_flight(
     photos: tuple[Photo, ...],
     quality: tuple[PhotoQuality, ...],
     set_aside: tuple[tuple[str, str], ...] = (),
-    control_count: int = 0,
+    control: Control | None = None,
 ) -> FlightVerdict:
     """The verdict on a flight.
 
@@ -34,20 +35,21 @@ def judge_flight(
         One for each photo.
     set_aside : tuple of (str, str)
         Name and reason of files that are not used.
-    control_count : int
-        Ground control points; check points do not count.
+    control : Control or None
+        Surveyed points, for their number and for what its list is to be told of.
 
     Returns
     -------
     FlightVerdict
     """
-    findings = [*_count(photos, set_aside)]
+    findings = [*_count(photos, set_aside), *_of_list(control)]
     if not photos:
         return FlightVerdict(tuple(findings), 0)
     layout = lay_out(photos)
     coverage = None
     if len(layout.scaled) >= LEAST_PHOTOS:
         coverage = measure_coverage(layout, layout.scaled, _HOLDING_OVERLAP)
+    control_count = len(control.control_points) if control else 0
     findings += judge_positions(photos, layout, coverage, control_count)
     findings += judge_pictures(photos, quality)
     gravity = {"refuse": 0, "warn": 1, "info": 2}
@@ -80,3 +82,8 @@ def _count(photos: tuple[Photo, ...], set_aside: tuple[tuple[str, str], ...]) ->
             "Copy damaged photos again from the card.",
             tuple(name for name, _ in set_aside),
         )
+
+
+def _of_list(control: Control | None) -> Iterator[Finding]:
+    for note in control.notes if control else ():
+        yield Finding("warn", "control-list", note)

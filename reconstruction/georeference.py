@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from reconstruction.adjustment import Adjusted, adjust, torn_apart
 from reconstruction.block import Block, SparseModel, TiePoints
 from reconstruction.control import Control
-from reconstruction.control_check import Fit, settle, with_agreeing_marks, without_misplaced
+from reconstruction.control_check import Fit, settle, without_misplaced
 from reconstruction.errors import InputError
 from reconstruction.frame import LocalFrame, utm_epsg
+from reconstruction.mark_check import with_agreeing_marks
 from reconstruction.network import ControlObservations, FocalPrior, MeasuredPositions
 from reconstruction.network_accuracy import contradicting_lenses, loosely_known, network_accuracy
 from reconstruction.observations import (
@@ -110,8 +111,8 @@ def georeference(
         raise torn_apart(len(inputs.model.shots))
     control = inputs.control or Control((), (), None, "unknown")
     control, mark_notes = with_agreeing_marks(control, model)
-    frame = _frame(model, photos, control, options.epsg)
-    control, misplaced_notes = without_misplaced(control, model, frame)
+    frame = _frame(model, photos, control, options.epsg, mark_notes)
+    control, aside = without_misplaced(control, model, frame)
     measured = measured_places(model, photos, frame)
     run.progress(0.05, "Finding the level")
     level, notes = place(model, photos, measured, control, frame)
@@ -129,7 +130,9 @@ def georeference(
         focal_priors(placed, photos),
     )
     precise = given.positions.are_precise
-    control, fit, contradictions = settle(control, partial(_fit, given, photos, frame), precise)
+    control, fit, contradictions = settle(
+        control, aside, partial(_fit, given, photos, frame), precise
+    )
     adjusted, turned, block = fit
     run.progress(0.9, "Checking the accuracy")
     accuracy = network_accuracy(
@@ -141,9 +144,7 @@ def georeference(
         accuracy,
         (
             *model.notes,
-            *control.notes,
             *mark_notes,
-            *misplaced_notes,
             *contradictions,
             *notes,
             *height_notes,
@@ -219,7 +220,11 @@ def _turned_note(turned: frozenset[str]) -> tuple[str, ...]:
 
 
 def _frame(
-    model: SparseModel, photos: Mapping[str, Photo], control: Control, epsg: int | None
+    model: SparseModel,
+    photos: Mapping[str, Photo],
+    control: Control,
+    epsg: int | None,
+    mark_notes: tuple[str, ...],
 ) -> LocalFrame:
     """A frame at the middle of the site; wild positions do not move it."""
     known = [photos[shot.name].position for shot in model.shots]
@@ -234,7 +239,8 @@ def _frame(
         raise InputError(
             f"Too few of the {len(model.shots)} registered photos have a position ({len(places)}),"
             f" and there are too few control points ({len(control.control_points)}): scale and"
-            " place are unknown, and without scale there is no volume.",
+            " place are unknown, and without scale there is no volume."
+            + "".join(f" {note}" for note in mark_notes),
             "Give positions or at least three ground control points.",
         )
     latitude = float(np.median([place[0] for place in places]))

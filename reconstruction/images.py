@@ -15,6 +15,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from reconstruction.control import Control
 from reconstruction.errors import InputError
 from reconstruction.flight import judge_flight
 from reconstruction.metadata import Metadata, read_metadata
@@ -86,9 +87,9 @@ class PhotoSet:
     set_aside: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
 
-    def judged(self, control_count: int = 0) -> FlightVerdict:
-        """What is to be said of the flight, with so many ground control points."""
-        return judge_flight(self.photos, self.quality, self.set_aside, control_count)
+    def judged(self, control: Control | None = None) -> FlightVerdict:
+        """What is to be said of the flight, and of its list of surveyed points."""
+        return judge_flight(self.photos, self.quality, self.set_aside, control)
 
     def save(self, folder: Path) -> None:
         """Write ``photos.json`` into a folder."""

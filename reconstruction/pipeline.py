@@ -18,7 +18,7 @@ import rasterio
 
 from reconstruction import room, survey_facts
 from reconstruction.alone import alone
-from reconstruction.control import read_control
+from reconstruction.control_list import read_control
 from reconstruction.dense import DENSE, DenseInputs
 from reconstruction.dsm import DSM, DsmOptions
 from reconstruction.errors import OptionError
@@ -217,7 +217,7 @@ def _follow(request: Request, kitchen: _Kitchen) -> Path:
     images = kitchen.cook(IMAGES, folder, None, *listing(folder))
     flight = images.output
     control = read_control(request.control, flight.photos) if request.control else None
-    verdict = flight.judged(len(control.control_points) if control else 0)
+    verdict = flight.judged(control)
     kitchen.tell(IMAGES, *map(str, verdict.findings), *flight.notes)
     verdict.require_usable()
     _require_room(survey, flight, options)

@@ -35,7 +35,7 @@ def request(survey_id: UUID, options: dict[str, Any], workspace: Path) -> Callab
 
 def judge(survey_id: UUID) -> None:
     """Read all photos of a survey once and store what is to be said of the flight."""
-    from reconstruction.control import read_control
+    from reconstruction.control_list import read_control
     from reconstruction.errors import ReconstructionError
     from reconstruction.images import PhotoFolder, read_flight
     from reconstruction.stage import Run
@@ -45,8 +45,8 @@ def judge(survey_id: UUID) -> None:
     db.session.remove()
     try:
         flight = read_flight(PhotoFolder(folder, positions), Run(jobs=2))
-        points = read_control(control, flight.photos).control_points if control else ()
-        verdict = flight.judged(len(points)).to_json() | {
+        points = read_control(control, flight.photos) if control else None
+        verdict = flight.judged(points).to_json() | {
             "set_aside": [list(pair) for pair in flight.set_aside]
         }
     except ReconstructionError as error:

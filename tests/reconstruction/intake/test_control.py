@@ -1,9 +1,12 @@
 """Ground control lists: planted points come back, slips of the pen are refused."""
 
+import re
+
 import pyproj
 import pytest
 
-from reconstruction.control import CheckPoint, Control, ControlPoint, Observation, read_control
+from reconstruction.control import CheckPoint, Control, ControlPoint, Observation
+from reconstruction.control_list import read_control
 from reconstruction.errors import InputError
 
 
@@ -109,15 +112,10 @@ def test_vertical_datum_and_unit(read):
         ("EPSG:32615\n1 2 3 4 IMG_0\n", r"line 2: 5 columns"),
         ("EPSG:99999\n" + rows("A", 1, 2), r"not a CRS"),
         (rows("A", 1, 2), r"not a CRS"),
-        ("EPSG:32615\n", r"no point is marked in 2 photos"),
-        ("EPSG:32615\n" + rows("A", 5e5, 5e6, images=(8, 9)), r"no point is marked"),
+        ("EPSG:32615\n", r"no point of it can be used"),
         (
-            "EPSG:32615\n" + rows("A", 5e5, 5e6) + rows("A", 5e5, 5e6 + 0.02, images=(2,)),
-            r"line 4: A is 0\.020 m away from where line 2",
-        ),
-        (
-            "EPSG:32615\n" + rows("A", 5e5, 5e6) + rows("A", 5e5, 5e6, 200.5, images=(2,)),
-            r"line 4: A is 0\.500 m away",
+            "EPSG:32615\n" + rows("A", 5e5, 5e6, images=(8, 9)),
+            r"can be used\. 2 rows name images .*: img_8, img_9",
         ),
         (
             "EPSG:32615\n" + rows("A", 5e5, 5e6) + "500000 5000000 200 99 99 IMG_1 A\n",
@@ -129,6 +127,41 @@ def test_slips_of_the_pen_are_refused_with_a_remedy(read, text, message):
     with pytest.raises(InputError, match=message) as caught:
         read(text)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "told"),
+    [
+        ("A", (5e5, 5e6 + 0.02, 200.0), r"A was left out: in line 4 it is 0\.020 m .* line 2"),
+        ("A", (5e5, 5e6, 200.5), r"A was left out: in line 4 it is 0\.500 m away"),
+        ("", (5e5, 5e6, 200.5), r"point 1 \(line 2\) was left out: in line 4 it is 0\.500 m away"),
+    ],
+)
+def test_a_point_at_two_places_is_left_out(read, name, there, told):
+    """Which of them is right, nobody can tell."""
+    points = rows(name, 5e5, 5e6) + rows(name, *there, images=(2,)) + rows("B", 6e5, 5e6)
+    control = read("EPSG:32615\n" + points)
+    assert [point.name for point in control.control_points] == ["B"]
+    (note,) = control.notes
+    assert re.match(told, note)
+
+
+def test_elevations_that_nobody_measured_hold_a_site_level_only(read):
+    """All the same, as lists have where there was no levelling; a list of check points is not."""
+    places = [(0, 0), (100, 0), (100, 60), (0, 60)]
+    flat, measured = (
+        read("EPSG:32615\n" + "".join(
+            rows(f"P{n}", 5e5 + e, 5e6 + north, rise * n) for n, (e, north) in enumerate(places)
+        ))
+        for rise in (0.0, 0.01)
+    )  # fmt: skip
+    assert measured.notes == ()
+    (note,) = flat.notes
+    assert note.startswith("All 4 ground control points have the elevation 0 m")
+    assert {point.horizontal_sigma_m for point in flat.control_points} == {0.02}
+    # A slope of some per cent over the site.
+    assert 2.0 < flat.control_points[0].vertical_sigma_m < 15.0
+    assert measured.control_points[0].vertical_sigma_m == 0.03
 
 
 def test_a_row_given_twice_counts_once(read):

@@ -4,16 +4,21 @@ from dataclasses import replace
 
 import pytest
 
+from reconstruction.control import Control, ControlPoint
 from reconstruction.errors import InputError
 from reconstruction.flight import judge_flight
 from reconstruction.verdict import FlightVerdict
 
+POINT = ControlPoint("P", 0.0, 0.0, 0.0, 0.02, 0.03, ())
+
 
 @pytest.fixture
 def judge(sound):
-    return lambda photos, quality=None, control=0: judge_flight(
-        photos, quality or sound(len(photos)), control_count=control
-    )
+    def judged(photos, quality=None, control=0, notes=()):
+        listed = Control((POINT,) * control, (), None, "unknown", notes)
+        return judge_flight(photos, quality or sound(len(photos)), control=listed)
+
+    return judged
 
 
 def codes(verdict, *levels):
@@ -88,6 +93,11 @@ def test_no_positions_but_control_goes_on(judge, strips):
     assert "3 ground control points alone" in finding(verdict, "control-only").message
     assert "no positions" in finding(verdict, "overlap-unknown").message
     assert verdict.overlap is None
+
+
+def test_what_is_left_out_of_the_control_list_is_told_at_once(judge, strips):
+    told = finding(judge(strips(), control=3, notes=("B is marked in 1 photo",)), "control-list")
+    assert (told.level, told.message) == ("warn", "B is marked in 1 photo")
 
 
 def test_no_height_goes_on(judge, strips):
