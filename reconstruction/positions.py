@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from reconstruction.coordinate_file import (
     CoordinateFile,
     PhotoNames,
@@ -12,11 +14,15 @@ from reconstruction.coordinate_file import (
     read_coordinate_file,
 )
 from reconstruction.errors import InputError
+from reconstruction.layout import EARTH_RADIUS_M
 from reconstruction.photo import Photo, Position
 from reconstruction.wording import counted
 
 _COLUMNS = "image x y [z] [yaw pitch roll] [horizontal accuracy] [vertical accuracy]"
 _CONSUMER_M = (3.0, 8.0)
+_WITH_ANGLES, _WITH_ACCURACIES = 7, 9  # columns
+# No receiver is this wrong; a CRS that is not the file's may be.
+_ELSEWHERE_M = 1000.0
 
 
 def apply_positions(
@@ -68,13 +74,16 @@ def apply_positions(
             f"{path.name}: none of its rows names a photo of this flight.",
             "Compare the image names in the file with those in the folder.",
         )
+    places = {name: position for name, (_, position) in listed.items()}
+    notes = _notes(path.name, unknown, len(photos) - len(listed))
+    notes += _half_written(file) + _elsewhere(path.name, photos, places)
     moved = tuple(
-        replace(photo, position=listed[photo.name][1], altitude_datum=file.vertical_datum)
-        if photo.name in listed
+        replace(photo, position=places[photo.name], altitude_datum=file.vertical_datum)
+        if photo.name in places
         else _without_altitude(photo, file.vertical_datum)
         for photo in photos
     )
-    return moved, _notes(path.name, unknown, len(photos) - len(listed))
+    return moved, notes
 
 
 def _only(file: CoordinateFile, row: Row, found: tuple[str, ...]) -> str:
@@ -95,7 +104,7 @@ def _position(file: CoordinateFile, row: Row) -> Position:
     ]
     latitude_deg, longitude_deg = file.geodetic(row, values[0], values[1])
     horizontal_m, vertical_m = _CONSUMER_M
-    if len(row.fields) >= 9:
+    if len(row.fields) >= _WITH_ACCURACIES:
         horizontal_m = _accuracy(file, row, 7, "horizontal accuracy") or horizontal_m
         vertical_m = _accuracy(file, row, 8, "vertical accuracy") or vertical_m
     altitude_m = file.elevation_m(values[2]) if len(values) == 3 else None
@@ -126,3 +135,45 @@ def _notes(file_name: str, unknown: list[str], unlisted: int) -> tuple[str, ...]
         photos = counted(unlisted, "photo, whose altitude is", "photos, whose altitudes are")
         notes.append(f"{file_name} does not list {photos} not used")
     return tuple(notes)
+
+
+def _half_written(file: CoordinateFile) -> tuple[str, ...]:
+    """Accuracies right after z are what this file most likely means, and what nobody reads."""
+    for row in file.rows:
+        count = len(row.fields)
+        if count in (5, 6, 8):
+            return (
+                f"{file.path.name}, line {row.line}, has {count} columns: what follows"
+                f" {'the angles' if count > _WITH_ANGLES else 'z'} is not used. Accuracies are the"
+                " 8th and 9th column, after three angles; write 0 0 0 for angles that you do not"
+                " know.",
+            )
+    return ()
+
+
+def _elsewhere(
+    file_name: str, photos: tuple[Photo, ...], places: dict[str, Position]
+) -> tuple[str, ...]:
+    """A note where the photos' own positions are far from those in the file."""
+    both = [
+        (photo.position, places[photo.name])
+        for photo in photos
+        if photo.position and photo.name in places
+    ]
+    if not both:
+        return ()
+    own, given = (
+        np.radians([(place.latitude_deg, place.longitude_deg) for place in some])
+        for some in zip(*both, strict=True)
+    )
+    apart = given - own
+    apart[:, 1] = (apart[:, 1] + np.pi) % (2.0 * np.pi) - np.pi
+    apart[:, 1] *= np.cos(own[:, 0])
+    apart_m = float(np.median(np.linalg.norm(apart, axis=1))) * EARTH_RADIUS_M
+    if apart_m < _ELSEWHERE_M:
+        return ()
+    return (
+        f"{file_name} places the photos {apart_m / 1000.0:,.0f} km away from where they themselves"
+        " say. Check the file's CRS, and that x is the easting or longitude and y the northing or"
+        " latitude.",
+    )

@@ -21,11 +21,11 @@ def apply(tmp_path, photo):
 def test_planted_rows_come_back(apply):
     (a, b, c), notes = apply(
         "EPSG:4979\n"
-        "A.JPG -91.99 46.84 198.6 10 20 30 0.02 0.05 label\n"
-        "b.jpg -91.98 46.85 199.6\n"
-        "c -91.97 46.86 200.6 0 0 0 0 0\n"
+        "A.JPG 8.201 46.501 198.6 10 20 30 0.02 0.05 label\n"
+        "b.jpg 8.202 46.502 199.6\n"
+        "c 8.203 46.503 200.6 0 0 0 0 0\n"
     )
-    assert (a.position.latitude_deg, a.position.longitude_deg) == pytest.approx((46.84, -91.99))
+    assert (a.position.latitude_deg, a.position.longitude_deg) == pytest.approx((46.501, 8.201))
     assert (a.position.altitude_m, a.position.source) == (198.6, "geo")
     assert (a.position.horizontal_sigma_m, a.position.vertical_sigma_m) == (0.02, 0.05)
     assert (b.position.horizontal_sigma_m, b.position.vertical_sigma_m) == (3.0, 8.0)
@@ -49,7 +49,7 @@ def test_elevation_may_be_left_out(apply):
 
 
 def test_photos_that_are_not_listed_lose_their_altitude_only(apply):
-    (_, b, c), notes = apply("EPSG:4326\na.jpg -92 46 200\nz.jpg -92 46 200\n")
+    (_, b, c), notes = apply("EPSG:4326\na.jpg 8.2 46.5 200\nz.jpg 8.2 46.5 200\n")
     assert b.position.altitude_m is None
     assert b.position.latitude_deg == pytest.approx(46.5)
     assert c.position is None
@@ -83,3 +83,23 @@ def test_ambiguous_name_asks_for_the_folder(apply, photo):
         apply("EPSG:4326\na.jpg -92 46 200\n", photos)
     (east, west), _ = apply("EPSG:4326\nwest/a.jpg -92 46 200\n", photos)
     assert (east.position, west.position is None) == (None, False)
+
+
+@pytest.mark.parametrize(("tail", "said"), [("0.02 0.03", "z"), ("0 0 0 0.02", "the angles")])
+def test_accuracies_at_the_wrong_place_are_told(apply, tail, said):
+    (a, _, _), notes = apply(f"EPSG:4326\na.jpg 8.2 46.5 200 {tail}\n")
+    assert (a.position.horizontal_sigma_m, a.position.vertical_sigma_m) == (3.0, 8.0)
+    assert f"what follows {said} is not used" in notes[1]
+
+
+@pytest.mark.parametrize(
+    ("east_deg", "north_deg", "said"),
+    [(2.0, 0.0, "km away"), (0.0, 1.0, "111 km"), (0.001, 0.001, "")],
+)
+def test_a_file_of_another_place_is_told(apply, photo, east_deg, north_deg, said):
+    own = photo("a.jpg", 0.0, 0.0).position
+    place = f"{own.longitude_deg + east_deg} {own.latitude_deg + north_deg}"
+    _, notes = apply(f"EPSG:4326\na.jpg {place} 200\nb.jpg {place} 200\n")
+    told = [note for note in notes if "themselves" in note]
+    assert len(told) == bool(said)
+    assert all(said in note for note in told)
