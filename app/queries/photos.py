@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from app.errors import NotFound
 from app.extensions import db
-from app.models import Photo
+from app.models import Photo, Survey
 from app.queries import paging
 
 # Of drones' cameras, where a photo does not say.
@@ -68,6 +69,24 @@ def names(survey_id: UUID, kind: str) -> list[str]:
     """Names of the files of a kind."""
     query = select(Photo.name).where(Photo.survey_id == survey_id, Photo.kind == kind)
     return list(db.session.scalars(query.order_by(Photo.name)))
+
+
+def of_earlier_surveys(survey: Survey) -> dict[str, str]:
+    """Photos that an earlier survey of the site has, too: their names, and that survey's."""
+    same = aliased(Photo)
+    query = (
+        select(Photo.name, Survey.name)
+        .join(same, same.sha256 == Photo.sha256)
+        .join(Survey, Survey.id == same.survey_id)
+        .where(
+            Photo.survey_id == survey.id,
+            Photo.kind == "photo",
+            Survey.site_id == survey.site_id,
+            Survey.created_at < survey.created_at,
+        )
+        .order_by(Photo.name, Survey.created_at)
+    )
+    return {name: earlier for name, earlier in db.session.execute(query)}
 
 
 def largest(survey_id: UUID) -> tuple[int, int]:

@@ -54,8 +54,26 @@ def judge(survey_id: UUID) -> None:
         verdict = {"findings": [finding | {"remedy": error.hint, "photos": []}], "photo_count": 0}
     survey = db.session.get(Survey, survey_id)
     if survey is not None:
+        verdict["findings"] = [*_of_earlier(survey), *verdict["findings"]]
         survey.verdict = verdict | {"judged_at": datetime.now(UTC).isoformat()}
         db.session.commit()
+
+
+def _of_earlier(survey: Survey) -> list[dict[str, Any]]:
+    """What is to be said of photos that were on the card still: they are of another day."""
+    found = photos.of_earlier_surveys(survey)
+    if not found:
+        return []
+    count = len(photos.names(survey.id, "photo"))
+    what = f"{len(found)} of {count} photos" if len(found) < count else f"All {count} photos"
+    surveys = ", ".join(sorted(set(found.values())))
+    finding = {"level": "warn", "code": "earlier-survey"}
+    finding["message"] = f"{what} were uploaded before: earlier surveys have them ({surveys})."
+    finding["remedy"] = (
+        "If they were left on the card from another day, delete this survey and upload the flight "
+        "without them: the site has changed since."
+    )
+    return [finding | {"photos": list(found)}]
 
 
 def _text_files(survey_id: UUID, folder: Path) -> tuple[Path | None, Path | None]:

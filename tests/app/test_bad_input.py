@@ -3,6 +3,7 @@
 import io
 import zipfile
 from functools import cache
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -110,6 +111,35 @@ def test_positions_that_cannot_be_are_told_and_the_photos_kept(client_of, survey
     found = {finding["code"]: finding for finding in verdict["findings"]}
     assert set(found["positions-missing"]["photos"]) == {"nowhere.jpg", "nan.jpg"}
     assert found["positions-wild"]["photos"] == ["far.jpg"]
+
+
+def test_photos_that_were_left_on_the_card_are_told_and_kept(client_of, survey):
+    client = client_of("surveyor")
+    day = {"flown_on": "2026-11-27"}
+    address = f"/api/v1/sites/{survey.site_id}/surveys"
+    first, later, whole = (
+        SimpleNamespace(**client.post(address, json=day | {"name": name}).json)
+        for name in ("Week 47", "Week 48", "Again")
+    )
+    for number in range(3):
+        for one, photo in ((first, number), (later, number + 2), (whole, number)):
+            content = photo_at(50.0 + photo * 1e-4, 9.0, photo)
+            assert send(client, one, f"{photo}.jpg", content).status_code == 204
+    told = {}
+    for one in (first, later, whole):
+        flights.judge(one.id)
+        verdict = client.get(f"/api/v1/surveys/{one.id}/verdict").json["verdict"]
+        told[one.name] = [
+            finding for finding in verdict["findings"] if finding["code"] == "earlier-survey"
+        ]
+    # The survey that has them first has no reason to tell.
+    assert told.pop("Week 47") == []
+    (some,), (every,) = told["Week 48"], told["Again"]
+    words = "1 of 3 photos were uploaded before: earlier surveys have them (Week 47)."
+    assert (some["message"], some["photos"], some["level"]) == (words, ["2.jpg"], "warn")
+    assert "All 3 photos" in every["message"]
+    assert every["photos"] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert len(client.get(f"/api/v1/surveys/{later.id}/photos").json["items"]) == 3
 
 
 @pytest.mark.parametrize(
