@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pyproj
 
 from reconstruction.control import Control
 from reconstruction.coverage import measure_coverage
@@ -17,6 +18,8 @@ from reconstruction.verdict import Finding, FlightVerdict
 from reconstruction.wording import counted
 
 _HOLDING_OVERLAP = 0.2
+# No flight is this far from its control; a CRS that is not the list's may be.
+_ELSEWHERE_KM = 5.0
 
 
 def judge_flight(
@@ -42,7 +45,7 @@ def judge_flight(
     -------
     FlightVerdict
     """
-    findings = [*_count(photos, set_aside), *_of_list(control)]
+    findings = [*_count(photos, set_aside), *_of_list(control), *_elsewhere(photos, control)]
     if not photos:
         return FlightVerdict(tuple(findings), 0)
     layout = lay_out(photos)
@@ -87,3 +90,26 @@ def _count(photos: tuple[Photo, ...], set_aside: tuple[tuple[str, str], ...]) ->
 def _of_list(control: Control | None) -> Iterator[Finding]:
     for note in control.notes if control else ():
         yield Finding("warn", "control-list", note)
+
+
+def _elsewhere(photos: tuple[Photo, ...], control: Control | None) -> Iterator[Finding]:
+    """Tell of control that lies at another place than the photos."""
+    points = control.control_points if control else ()
+    positions = [photo.position for photo in photos if photo.position]
+    if not points or not positions:
+        return
+    pairs = [
+        (point.longitude_deg, point.latitude_deg, position.longitude_deg, position.latitude_deg)
+        for point in points
+        for position in positions
+    ]
+    apart_m = float(np.median(pyproj.Geod(ellps="WGS84").inv(*np.transpose(pairs))[2]))
+    if apart_m > _ELSEWHERE_KM * 1000.0:
+        yield Finding(
+            "warn",
+            "control-elsewhere",
+            f"The ground control points lie {apart_m / 1000.0:,.0f} km away from the photos'"
+            " positions.",
+            "Check the CRS of the list, and that x is the easting or longitude and y the northing"
+            " or latitude.",
+        )

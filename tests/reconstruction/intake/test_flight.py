@@ -9,7 +9,7 @@ from reconstruction.errors import InputError
 from reconstruction.flight import judge_flight
 from reconstruction.verdict import FlightVerdict
 
-POINT = ControlPoint("P", 0.0, 0.0, 0.0, 0.02, 0.03, ())
+POINT = ControlPoint("P", 46.5, 8.2, 0.0, 0.02, 0.03, ())
 
 
 @pytest.fixture
@@ -62,6 +62,24 @@ def test_the_same_place(judge, photo):
 def test_a_few_positions_in_one_place_refuse_nothing(judge, photo):
     photos = tuple(photo(f"p{n}", *((0.0, 0.0) if n < 3 else (None, None))) for n in range(12))
     assert judge(photos).usable
+
+
+@pytest.mark.parametrize("longitude_deg", [8.2, -180.0])
+def test_control_of_another_place(strips, sound, longitude_deg):
+    photos = tuple(
+        replace(photo, position=replace(photo.position, longitude_deg=longitude_deg))
+        for photo in strips()
+    )
+
+    def said(longitude_deg):
+        point = replace(POINT, longitude_deg=longitude_deg)
+        control = Control((point,) * 3, (), None, "unknown", ())
+        return judge_flight(photos, sound(len(photos)), control=control)
+
+    assert "control-elsewhere" not in codes(said(abs(longitude_deg)), "warn")
+    told = finding(said(longitude_deg + 6.0), "control-elsewhere")
+    assert "460 km" in told.message
+    assert "CRS" in told.remedy
 
 
 def test_no_overlap(judge, strips):
