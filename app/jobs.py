@@ -11,17 +11,19 @@ from typing import Any
 from uuid import UUID
 
 from flask import Flask, current_app
+from redis.exceptions import RedisError
 from rq import Retry
+from sqlalchemy.exc import OperationalError
 
 from app import core, logs, memory, queues
 from app.config import Config
-from app.errors import AppError
 from app.extensions import db
 from app.models import Run, RunState, SurveyKind
 from app.queries import photos
 from app.queries import runs as run_queries
 from app.services import (
     carrying,
+    failures,
     finished_surfaces,
     flights,
     following,
@@ -29,10 +31,12 @@ from app.services import (
     spreading,
     surveys,
 )
-from app.storage import FAILURES, Storage
+from app.storage import Storage
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 1.0
+# Database or queue that do not answer for a moment.
+_AWAY = (OperationalError, RedisError)
 _MOST_EVICTIONS = 1000
 # The only stage of a surface that another program finished.
 _SURFACE = "surface"
@@ -111,6 +115,11 @@ class _Pulse:
         self._ended.set()
         self._thread.join()
 
+    @property
+    def stage(self) -> str:
+        """The stage that the recipe told of last."""
+        return self._news[0]
+
     def report(self, stage: str, fraction: float, message: str) -> None:
         """Take the progress of the recipe."""
         if self._is_ending and stage != self._news[0]:
@@ -132,7 +141,7 @@ class _Pulse:
 
 def _process(app: Flask, run: Run) -> bool:
     """Do a run; whether it is left to another worker."""
-    from reconstruction.errors import Cancelled, ReconstructionError
+    from reconstruction.errors import Cancelled
     from reconstruction.pipeline import RECIPE
 
     run_id, survey_id, options = run.id, run.survey_id, dict(run.options)
@@ -150,21 +159,18 @@ def _process(app: Flask, run: Run) -> bool:
                 cores = _cores(survey_id, options["quality"])
                 workspace = _reconstruct(storage, survey_id, options, pulse, spreader, cores)
             storage.publish(survey_id, [n for n in _PRODUCTS if (workspace / n).exists()])
+        facts = surveys.read_facts(workspace)
+        runs.finish(run_id, _kept(facts), facts.get("verdict", {}))
     except Cancelled:
         if pulse.has_left and runs.give_back(run_id):
             return True
         runs.fail(run_id, {}, RunState.CANCELLED)
-    except ReconstructionError as error:
-        _log.info("run %s failed", run_id, exc_info=True)
-        runs.fail(run_id, _failure(error))
-    except AppError as error:
-        runs.fail(run_id, {"cause": "input", "reason": error.reason, "remedy": error.remedy})
-    except FAILURES as error:
-        _log.exception("run %s failed for storage", run_id)
-        runs.fail(run_id, _storage_failure(error))
-    else:
-        facts = surveys.read_facts(workspace)
-        runs.finish(run_id, _kept(facts), facts.get("verdict", {}))
+    except Exception as error:
+        if isinstance(error.__cause__ or error, _AWAY):
+            # The run stays silent, and is sent again.
+            raise
+        db.session.rollback()
+        runs.fail(run_id, failures.told(error, pulse.stage))
     finally:
         storage.release(survey_id)
     return False
@@ -231,30 +237,6 @@ def _take_surface(
 
     finished_surfaces.make(survey_id, options, workspace, report)
     return workspace
-
-
-def _failure(error: Any) -> dict[str, Any]:
-    from reconstruction.errors import RoomError
-
-    if isinstance(error, RoomError):
-        return {"cause": "storage", "reason": error.reason, "remedy": error.hint}
-    stage = getattr(error, "stage", "")
-    known = {"reason": error.reason, "remedy": error.hint, "stage": stage}
-    return {name: value for name, value in known.items() if value} | {"cause": stage or "input"}
-
-
-def _storage_failure(error: Exception) -> dict[str, Any]:
-    if isinstance(error, OSError):
-        return {
-            "cause": "storage",
-            "reason": f"{error}.",
-            "remedy": "Free space on the disk, then run again: it resumes.",
-        }
-    return {
-        "cause": "storage",
-        "reason": f"The store of photos and products is away: {error}.",
-        "remedy": "Run again when it is back: finished stages are kept.",
-    }
 
 
 def _kept(facts: dict[str, Any]) -> dict[str, Any]:

@@ -46,5 +46,21 @@ class StageError(ReconstructionError):
         self.stage = stage
 
 
+class UnforeseenError(StageError):
+    """An error that the stage did not raise itself: ``__cause__`` is it, and the reason its words.
+
+    Parameters
+    ----------
+    stage, reason, hint : str
+        As in `StageError`.
+    lack : str
+        What failed it: ``disk``, ``memory``, or ``program``.
+    """
+
+    def __init__(self, stage: str, reason: str, hint: str, lack: str) -> None:
+        super().__init__(stage, reason, hint)
+        self.lack = lack
+
+
 class Cancelled(Exception):  # noqa: N818 - it is a wish, not an error
     """Somebody asked the run to stop; finished stages stay and the next run resumes."""

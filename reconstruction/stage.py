@@ -26,7 +26,7 @@ from typing import Any, Generic, TypeVar
 import cv2
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from reconstruction.errors import Cancelled, ReconstructionError, StageError
+from reconstruction.errors import Cancelled, ReconstructionError, UnforeseenError
 
 In = TypeVar("In")
 Opt = TypeVar("Opt")
@@ -283,7 +283,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def unforeseen(stage: str, error: Exception, folder: Path) -> StageError:
+def unforeseen(stage: str, error: Exception, folder: Path) -> UnforeseenError:
     """What to say of an error that no stage raised: mostly a disk that does not do as it should.
 
     Parameters
@@ -295,15 +295,19 @@ def unforeseen(stage: str, error: Exception, folder: Path) -> StageError:
     """
     is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
     if is_full or shutil.disk_usage(folder).free < _LITTLE_BYTES:
+        lack = "disk"
         hint = "The disk is full: free some space and run the same command again, it resumes."
     elif isinstance(error, MemoryError):
+        lack = "memory"
         hint = "There is too little memory: use a machine with more, or a lower quality."
     elif isinstance(error, OSError):
+        lack = "disk"
         hint = "Check the disk and the folder's permissions, then run the same command again."
     else:
+        lack = "program"
         hint = "This is a fault of the program: report it with the survey's log.jsonl."
     said = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-    return StageError(stage, f"{said}.", hint)
+    return UnforeseenError(stage, f"{said}.", hint, lack)
 
 
 def _fingerprint(stage: Stage[Any, Any, Any], options: Any, depends_on: Iterable[str]) -> str:

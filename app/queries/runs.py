@@ -70,7 +70,7 @@ def count_by_state() -> dict[str, int]:
 
 
 def count_failures() -> dict[str, int]:
-    """How many runs failed, by cause: a stage, ``input``, ``storage`` or ``worker``."""
+    """How many runs failed, by cause: a stage, input, storage, program or worker."""
     cause = func.coalesce(Run.failure["cause"].astext, "unknown")
     query = select(cause, func.count()).where(Run.state == RunState.FAILED).group_by(cause)
     return {name: count for name, count in db.session.execute(query)}

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reconstruction.errors import StageError
+from reconstruction.errors import StageError, UnforeseenError
 from reconstruction.stage import Run, Stage, perform
 
 
@@ -24,17 +24,19 @@ def failing(error):
 
 
 @pytest.mark.parametrize(
-    ("error", "reason", "hint"),
+    ("error", "reason", "hint", "lack"),
     [
-        (OSError(errno.ENOSPC, "No space left"), "No space left", "The disk is full"),
-        (PermissionError(errno.EACCES, "denied", "a.tif"), "a.tif", "permissions"),
-        (KeyError("left"), "KeyError: 'left'", "fault of the program"),
+        (OSError(errno.ENOSPC, "No space left"), "No space left", "The disk is full", "disk"),
+        (PermissionError(errno.EACCES, "denied", "a.tif"), "a.tif", "permissions", "disk"),
+        (MemoryError("3 GiB"), "3 GiB", "too little memory", "memory"),
+        (KeyError("left"), "KeyError: 'left'", "fault of the program", "program"),
     ],
 )
-def test_an_error_that_no_stage_foresaw_is_told(tmp_path, error, reason, hint):
-    with pytest.raises(StageError) as caught:
+def test_an_error_that_no_stage_foresaw_is_told(tmp_path, error, reason, hint, lack):
+    with pytest.raises(UnforeseenError) as caught:
         perform(failing(error), None, None, tmp_path, Run())
     assert (caught.value.stage, caught.value.__cause__) == ("dense", error)
+    assert caught.value.lack == lack
     assert reason in caught.value.reason
     assert hint in caught.value.hint
 
