@@ -53,3 +53,23 @@ def test_numbers_and_dates_are_written_in_the_readers_way(sign_in, quarry):
     page.goto(f"{quarry['survey']}/view")
     page.wait_for_selector("main[data-state=ready]", timeout=60_000)
     assert re.search(r"\b3\d\d,\d+ ± 0,\d+ m³", page.inner_text(".total"))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_button_hides_the_survey_on_a_phone(page, quarry, name):
+    open_page(page, quarry, name)
+    for width, height in ((390, 844), (360, 740), (844, 390)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(300)
+        shoot(page, f"phone-{name}-{width}")
+        tools, stage, panel = (
+            page.locator(place).bounding_box() for place in (".toolbar", ".stage", ".panel")
+        )
+        buttons = [button.bounding_box() for button in page.locator(".toolbar button").all()]
+        assert tools["y"] + tools["height"] <= stage["y"] + 0.5
+        for box in buttons:
+            assert box["y"] >= tools["y"]
+            assert box["y"] + box["height"] <= stage["y"]
+            assert box["x"] + box["width"] <= tools["x"] + tools["width"]
+        assert min(stage["width"], stage["height"]) >= 200
+        assert panel["height"] >= 200

@@ -95,7 +95,7 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
     comparison?.show((earlier) => withSurvey(base, earlier, picture));
   });
   const dates = survey.previous_id ? [otherDate(api, survey, (earlier) => void compare(earlier))] : [];
-  stage.append(toolbar([
+  stage.before(toolbar([
     [
       { icon: "home", label: "Whole survey", run: () => plan.fitBounds(surveyBounds(survey), { padding: 40 }) },
       { icon: "plus", label: "Closer", run: () => plan.zoomIn() },

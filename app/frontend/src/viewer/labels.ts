@@ -74,7 +74,10 @@ export class Labels {
       item.element.hidden = !pixel;
       if (!pixel) continue;
       item.size ??= [item.element.offsetWidth, item.element.offsetHeight];
-      const box = boxAbove(pixel.x, pixel.y, item.size);
+      const [width] = item.size;
+      // What is being measured is read whole, also at the edge of the picture.
+      const furthest = Math.max(0, this.scene.canvas.clientWidth - width / 2);
+      const box = boxAbove(item.isFirst ? Math.min(Math.max(pixel.x, width / 2), furthest) : pixel.x, pixel.y, item.size);
       item.element.style.visibility = room.take(box) ? "" : "hidden";
       item.element.style.transform = `translate(${box[0].toFixed(1)}px, ${box[1].toFixed(1)}px)`;
     }

@@ -8,6 +8,9 @@ const FLIGHT_MS = 450;
 /** How far away one can go, in radii of the survey, and how near, in metres. */
 const FURTHEST = 8;
 const NEAREST_M = 1;
+/** Share of the picture that the whole survey fills at most: buttons lie at its edges. */
+const MARGIN = 0.86;
+const CORNERS = [-1, 1].flatMap((x) => [-1, 1].flatMap((y) => [-1, 1].map((z) => [x, y, z] as const)));
 
 /** What a split picture shows left and right of its divider. */
 export interface Split {
@@ -70,7 +73,10 @@ export class Scene {
 
   /** Oblique view of the whole survey from the south. */
   home(isAnimated = true): void {
-    this.lookAtSphere(this.extent.getBoundingSphere(new Sphere()), new Vector3(0, -0.75, 0.85), isAnimated);
+    const oblique = new Vector3(0, -0.75, 0.85).normalize();
+    const target = this.extent.getCenter(new Vector3());
+    const position = oblique.clone().multiplyScalar(this.distanceFor(oblique)).add(target);
+    this.fly({ target, position }, isAnimated);
   }
 
   /** From above, north up, at the same place and scale. */
@@ -159,6 +165,20 @@ export class Scene {
     this.resizer.disconnect();
     this.controls.dispose();
     this.renderer.dispose();
+  }
+
+  /** How far from its middle all of the survey is in the picture, seen from a direction. */
+  private distanceFor(direction: Vector3): number {
+    const right = new Vector3(0, 0, 1).cross(direction).normalize();
+    const up = direction.clone().cross(right);
+    const slope = MARGIN * Math.tan((FIELD_OF_VIEW_DEG * Math.PI) / 360);
+    const half = this.extent.getSize(new Vector3()).multiplyScalar(0.5);
+    const reach = CORNERS.map((corner) => {
+      const place = new Vector3(...corner).multiply(half);
+      const across = Math.max(Math.abs(place.dot(right)) / this.camera.aspect, Math.abs(place.dot(up)));
+      return across / slope + place.dot(direction);
+    });
+    return Math.max(...reach);
   }
 
   private lookAtSphere(sphere: Sphere, direction: Vector3, isAnimated: boolean): void {

@@ -1,4 +1,4 @@
-/** The buttons left of the picture. */
+/** The buttons beside the picture; above it where the screen is small. */
 
 import { h, icon, iconButton } from "../lib/dom";
 
@@ -8,9 +8,9 @@ export interface Tool {
   run: () => void;
 }
 
-/** A column of groups of buttons. */
+/** Groups of buttons. */
 export function toolbar(groups: readonly (readonly (Tool | HTMLElement)[])[]): HTMLElement {
-  return h("div", { class: "toolbar", role: "toolbar", "aria-label": "Tools", "aria-orientation": "vertical" },
+  return h("div", { class: "toolbar", role: "toolbar", "aria-label": "Tools" },
     ...groups.map((tools) => h("div", { class: "group" },
       ...tools.map((tool) => (tool instanceof HTMLElement ? tool : iconButton(tool.icon, tool.label, tool.run))))));
 }
@@ -27,8 +27,10 @@ export function menu(name: string, label: string, content: readonly HTMLElement[
   const button = h("button", { type: "button", class: "icon-button", "aria-label": label, "data-tip": label, popovertarget: panel.id }, icon(name));
   panel.addEventListener("toggle", () => {
     const box = button.getBoundingClientRect();
-    panel.style.left = `${box.right + 10}px`;
-    panel.style.top = `${Math.min(box.top, window.innerHeight - panel.offsetHeight - 12)}px`;
+    const furthest = [window.innerWidth - panel.offsetWidth - 12, window.innerHeight - panel.offsetHeight - 12] as const;
+    const isBeside = box.right + 10 <= furthest[0];
+    panel.style.left = `${isBeside ? box.right + 10 : furthest[0]}px`;
+    panel.style.top = `${Math.max(12, Math.min(isBeside ? box.top : box.bottom + 8, furthest[1]))}px`;
   });
   return h("div", { class: "menu-anchor" }, button, panel);
 }

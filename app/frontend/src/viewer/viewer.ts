@@ -156,7 +156,8 @@ export async function open(root: HTMLElement, api: Api, id: string): Promise<voi
     review: run(() => startReview(null)),
     help: () => help.showModal(),
   };
-  stage.append(help, toolbar([
+  stage.append(help);
+  stage.before(toolbar([
     [
       { icon: "home", label: "Whole survey (H)", run: actions.home },
       { icon: "top", label: "From above (T)", run: actions.top },
