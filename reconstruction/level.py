@@ -33,6 +33,7 @@ _HOPELESS_DEG = 25.0
 _MEDIAN_LENGTH = 1.1774  # of a vector in the plane, in sigmas of its coordinates
 _WILD = 2.5  # spreads at which a position counts half
 _ROUNDS = 5
+_MIRRORED = 0.2  # of their width, by which places may be off of which that is said
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,14 @@ def find_level(
     Raises
     ------
     InputError
-        When the evidence is too contradictory to tell.
+        When the evidence is too contradictory to tell, and when the positions are mirrored.
     """
     evidence = gather(model, photos)
     down = _weigh(evidence)
     upright = _turn_down(down)
     known = np.isfinite(plan[:, 0])
     centres = np.array([shot.centre for shot in model.shots])[known]
+    _refuse_mirrored((centres @ upright.T)[:, :2], plan[known])
     start = _plan_similarity((centres @ upright.T)[:, :2], plan[known])
     sigma_deg = float(1.0 / np.sqrt(sum(1.0 / item.sigma_deg**2 for item in evidence)))
     rotation, scale, shift = _refine(
@@ -219,6 +221,29 @@ def _turn_down(down: Array) -> Array:
     if sine < 1e-12:
         return np.eye(3) if cosine > 0 else np.diag([1.0, -1.0, -1.0])
     return Rotation.from_rotvec(axis / sine * np.arctan2(sine, cosine)).as_matrix()
+
+
+def _refuse_mirrored(seen: Array, measured: Array) -> None:
+    """Refuse positions that only a mirror brings onto what the photos show, shape (n, 2) each.
+
+    They fit turned, stretched and leaning in whatever way: swapped latitude and longitude also
+    have the wrong scale.
+    """
+    weight = np.ones((len(seen), 1))
+    for _ in range(_ROUNDS):
+        middle, target = (
+            places - np.average(places, 0, weight[:, 0]) for places in (seen, measured)
+        )
+        turn = np.linalg.lstsq(middle * weight, target * weight, rcond=None)[0]
+        off_m = np.linalg.norm(target - middle @ turn, axis=1, keepdims=True)
+        weight = 1.0 / (1.0 + off_m / max(float(np.median(off_m)), 1e-3))
+    width_m = np.linalg.svd(middle @ turn, compute_uv=False)[1] / np.sqrt(len(seen))
+    if np.linalg.det(turn) < 0.0 and np.median(off_m) < _MIRRORED * width_m:
+        raise InputError(
+            "The measured positions lie to each other as in a mirror of what the photos show.",
+            "East and north are most likely swapped: give x as easting or longitude and y as"
+            " northing or latitude.",
+        )
 
 
 def _plan_similarity(model: Array, plan: Array) -> tuple[complex, complex]:

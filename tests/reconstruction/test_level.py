@@ -1,11 +1,14 @@
 """The level is found from attitude and places together, whichever of them errs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from reconstruction.block import SparseModel, TiePoints
 from reconstruction.camera import Shot
+from reconstruction.errors import InputError
 from reconstruction.level import find_level
 
 from .planted_survey import LENS, photos_of
@@ -49,3 +52,26 @@ def test_precise_positions_level_a_flight_whose_photos_and_ground_lean():
     places = lean.apply([shot.centre for shot in model.shots])[:, :2]
     off_m = np.random.default_rng(3).normal(0.0, 0.02, places.shape)
     assert abs(lean_deg(model, places + off_m, 0.5) - 35.0) < 1.0
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.55])
+def test_swapped_east_and_north_are_refused(stretch):
+    """Also latitude and longitude, of which one is then longer than it should be."""
+    model = flight()
+    generator = np.random.default_rng(4)
+    plan = np.array([shot.centre[:2] for shot in model.shots])[:, ::-1] * [1.0, stretch]
+    plan += generator.normal(0.0, 3.0, plan.shape)
+    plan[generator.choice(len(plan), 8, replace=False)] += 200.0
+    with pytest.raises(InputError, match="mirror") as caught:
+        lean_deg(model, plan, 3.0)
+    assert "swapped" in caught.value.hint
+
+
+def test_places_in_a_line_have_no_mirror_image():
+    """One strip, whose receiver wanders to both sides of it."""
+    model = flight()
+    strip = replace(model, shots=model.shots[:11])
+    plan = np.array([shot.centre[:2] for shot in strip.shots])
+    for seed in range(20):
+        off_m = np.random.default_rng(seed).normal(0.0, 2.0, plan.shape)
+        lean_deg(strip, plan + off_m, 3.0)
