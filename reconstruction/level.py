@@ -33,6 +33,7 @@ _HOPELESS_DEG = 25.0
 _MEDIAN_LENGTH = 1.1774  # of a vector in the plane, in sigmas of its coordinates
 _WILD = 2.5  # spreads at which a position counts half
 _ROUNDS = 5
+_LEAST_MIRRORED = 8  # places
 _MIRRORED = 0.2  # of their width, by which places may be off of which that is said
 
 
@@ -227,8 +228,10 @@ def _refuse_mirrored(seen: Array, measured: Array) -> None:
     """Refuse positions that only a mirror brings onto what the photos show, shape (n, 2) each.
 
     They fit turned, stretched and leaning in whatever way: swapped latitude and longitude also
-    have the wrong scale.
+    have the wrong scale. Few positions fit a mirror by chance.
     """
+    if len(seen) < _LEAST_MIRRORED:
+        return
     weight = np.ones((len(seen), 1))
     for _ in range(_ROUNDS):
         middle, target = (
