@@ -5,7 +5,7 @@ import { svg } from "../lib/dom";
 import { length as lengthText, type Units } from "../lib/format";
 
 const [WIDTH, HEIGHT] = [860, 200];
-const [LEFT, RIGHT, TOP, BOTTOM] = [52, 16, 26, 28];
+const [LEFT, RIGHT, TOP, BOTTOM] = [64, 16, 26, 28];
 
 export interface Series {
   name: string;
