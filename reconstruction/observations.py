@@ -25,7 +25,7 @@ _OFFSET_M = {"rtk": (0.03, 0.03, 0.05), "consumer": (3.0, 3.0, 8.0)}
 _DRIFT_M = {"rtk": (0.005, 0.005, 0.01), "consumer": (3.0, 3.0, 3.0)}
 _DATUM_OFFSET_M = (20.0, 20.0, 200.0)
 _WORTHLESS_M = 1e4
-_WILD = 4.0  # sigmas in plan from which on a position is named to the surveyor
+_WILD = 4.0  # sigmas from which on a position or altitude is named to the surveyor
 # Of a focal length that was found without any hint; relative.
 _FOUND_SIGMA = 0.15
 
@@ -118,16 +118,23 @@ def wild_positions(
     """A note on measured positions that the photos contradict by what they claim to be good to."""
     if not len(positions.xyz):
         return ()
-    off_m = np.linalg.norm(adjusted.position_residuals[:, :2], axis=1)
-    wild = np.flatnonzero(off_m > _WILD * positions.sigma[:, 0])
-    if not len(wild):
-        return ()
-    names = [placed.shots[positions.shot_index[index]].name for index in wild]
-    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-    return (
-        f"{counted(len(names), 'measured position is', 'measured positions are')} up to"
-        f" {off_m.max():.1f} m away from what the photos show, and of little weight: {listed}.",
-    )
+    residuals = adjusted.position_residuals
+    off_m = {
+        "position": np.linalg.norm(residuals[:, :2], axis=1),
+        "altitude": np.abs(residuals[:, 2]),
+    }
+    notes = []
+    for (what, off), sigma in zip(off_m.items(), positions.sigma[:, [0, 2]].T, strict=True):
+        wild = np.flatnonzero(off > _WILD * sigma)
+        if not len(wild):
+            continue
+        names = [placed.shots[positions.shot_index[index]].name for index in wild]
+        listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+        notes.append(
+            f"{counted(len(names), f'measured {what} is', f'measured {what}s are')} up to"
+            f" {off.max():.1f} m away from what the photos show, and of little weight: {listed}."
+        )
+    return tuple(notes)
 
 
 def _seconds(photos: list[Photo]) -> Array:

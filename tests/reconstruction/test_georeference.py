@@ -143,7 +143,9 @@ def test_wild_positions_are_named_and_do_not_matter(truth):
         )
     result = run(free(model), tuple(photos))
     assert np.abs(errors(result, model)).max() < 0.1
-    assert any(photos[3].name in note for note in result.notes)
+    told = "\n".join(result.notes)
+    assert re.search(rf"1 measured position is up to \d+\.\d m .*: {photos[3].name}\.", told)
+    assert re.search(rf"measured altitude is up to 300\.\d m .*: {photos[11].name}\.", told)
 
 
 def test_control_alone_is_enough(truth):
