@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy import linalg
 
 from volumetrics.base_surface import BaseSurface, thin
 from volumetrics.grid import Array, Grid
@@ -135,7 +136,8 @@ def _trend(position: Array) -> Array:
     scale = max(float(np.abs(offset).max()), 1e-9)
     if len(position) < 6:
         return np.ones((len(position), 1))
-    return np.column_stack((np.ones(len(position)), offset / scale))
+    # Of a toe that is one straight line, as in a bay between walls, no slope across it.
+    return np.asarray(linalg.orth(np.column_stack((np.ones(len(position)), offset / scale)), 1e-6))
 
 
 def _likely_reliefs(

@@ -21,8 +21,9 @@ from volumetrics.toe import MIN_CELLS, Boundary, Toe, ToeSamples, boundary, samp
 # off level is low by the whole spread of its slopes, which is then 1.8 sigma.
 _HOLE_SLOPE, _SPREAD_SHARE = 0.35, 0.55
 _RIM_CELLS = 3
-# What is steeper is a wall.
-_STEEPEST = 1.0
+# What is steeper is a wall, if it rises by more than a stone; walls are not fatter than that.
+_STEEPEST, _STANDS_OUT_M = 1.0, 0.1
+_WALL_REACH_M = 0.4
 # Holes in windows of at most so many cells are kept.
 _MOST_KEPT = 4096
 
@@ -67,12 +68,17 @@ def footprint(grid: Grid, toe: Toe, min_coverage: float, toe_sigma_m: float = 0.
         When less than ``min_coverage`` of the area was seen.
     """
     fraction = area_fraction(toe.polygon, grid)
-    coverage = _coverage(grid, toe, fraction, min_coverage)
+    pile = grid
+    if toe.walls is not None:
+        pile = pile.with_elevation(_clear_walls(pile, toe.polygon, toe.walls, fraction))
+        is_beside = _is_beside(pile, toe.walls)
+        pile = pile.with_elevation(_without_fat_walls(pile, is_beside, fraction))
+    coverage = _coverage(pile, toe, fraction, min_coverage)
     if (whole := grid.containing(toe.polygon.bounds)) is not grid:
+        pile = pile.containing(toe.polygon.bounds)
         grid, fraction = whole, area_fraction(toe.polygon, whole)
     cell_areas_m2 = fraction * grid.cell_area_m2
-    cleared = grid.with_elevation(_clear_walls(grid, toe, fraction))
-    elevation_m, hole_sigmas_m3 = _bridge_holes(cleared, cell_areas_m2)
+    elevation_m, hole_sigmas_m3 = _bridge_holes(pile, toe.walls, cell_areas_m2)
     line = boundary(toe, grid.cell_size_m)
     samples = on_ground(sample_ground(toe, line, grid, toe_sigma_m))
     return Footprint(grid, elevation_m, cell_areas_m2, coverage, hole_sigmas_m3, line, samples)
@@ -96,18 +102,18 @@ def _coverage(grid: Grid, toe: Toe, fraction: Array, min_coverage: float) -> flo
     return min(seen, 1.0)
 
 
-def _clear_walls(grid: Grid, toe: Toe, fraction: Array) -> Array:
+def _clear_walls(
+    grid: Grid, polygon: shapely.Geometry, walls: shapely.Geometry, fraction: Array
+) -> Array:
     """Elevations without the wall in cells that a toe cuts along a wall.
 
     The centre of such a cell may lie on the wall; the pile's part of it then takes the elevation
     of the nearest cell of the pile.
     """
-    if toe.walls is None:
-        return grid.elevation_m
     row, col = np.nonzero((fraction > 0.0) & (fraction < 1.0))
     centre = shapely.points(grid.x_m()[col], grid.y_m()[row])
-    on_wall = shapely.dwithin(centre, toe.walls, 0.75 * grid.cell_size_m)
-    on_wall &= ~shapely.contains(toe.polygon, centre)
+    on_wall = shapely.dwithin(centre, walls, 0.75 * grid.cell_size_m)
+    on_wall &= ~shapely.contains(polygon, centre)
     is_pile = fraction > 0.0
     is_pile[row[on_wall], col[on_wall]] = False
     nearest = ndimage.distance_transform_edt(~is_pile, return_distances=False, return_indices=True)
@@ -117,13 +123,36 @@ def _clear_walls(grid: Grid, toe: Toe, fraction: Array) -> Array:
     return elevation
 
 
-def _bridge_holes(grid: Grid, cell_areas_m2: Array) -> tuple[Array, Array]:
+def _is_beside(grid: Grid, walls: shapely.Geometry) -> NDArray[np.bool_]:
+    """Cells so near to a wall that what matching shows there may be the wall."""
+    return np.asarray(area_fraction(shapely.buffer(walls, _WALL_REACH_M), grid) > 0.5)
+
+
+def _without_fat_walls(grid: Grid, is_beside: NDArray[np.bool_], fraction: Array) -> Array:
+    """Elevations without what rises to a wall of the toe more steeply than loose material can.
+
+    That is the wall itself: matching makes walls fat, most where photos see one side of them only.
+    """
+    is_pile = (fraction > 0.0) & ~is_beside & np.isfinite(grid.elevation_m)
+    if not is_pile.any():
+        return grid.elevation_m
+    away, nearest = ndimage.distance_transform_edt(~is_pile, return_indices=True)
+    rise_m = grid.elevation_m - grid.elevation_m[tuple(nearest)]
+    is_wall = rise_m > _STEEPEST * away * grid.cell_size_m + _STANDS_OUT_M
+    return np.where(is_wall & is_beside & (fraction > 0.0), np.nan, grid.elevation_m)
+
+
+def _bridge_holes(
+    grid: Grid, walls: shapely.Geometry | None, cell_areas_m2: Array
+) -> tuple[Array, Array]:
     """Elevations with the holes inside the toe interpolated, and the sigma of each hole in m³."""
     seen = np.isfinite(grid.elevation_m)
     is_hole = ~seen & (cell_areas_m2 > 0.0)
     if not is_hole.any():
         return grid.elevation_m, np.zeros(0)
     elevation = grid.elevation_m.copy()
+    pile = np.where(cell_areas_m2 > 0.0, elevation, np.nan)
+    is_beside = np.zeros_like(seen) if walls is None else _is_beside(grid, walls)
     sigmas = []
     number, _ = ndimage.label(is_hole, structure=np.ones((3, 3)))
     for index, place in enumerate(ndimage.find_objects(number), start=1):
@@ -131,7 +160,10 @@ def _bridge_holes(grid: Grid, cell_areas_m2: Array) -> tuple[Array, Array]:
         margin = max(2, *(side.stop - side.start for side in place))
         around = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in place)
         hole = number[around] == index
-        bridge = _bridge_over(grid.elevation_m[around], hole, grid.cell_size_m)
+        # Beside a wall it rests on the pile alone: else it would climb the wall.
+        is_alone = is_beside[around][hole].any() and np.isfinite(pile[around]).any()
+        rim = (pile if is_alone else grid.elevation_m)[around]
+        bridge = _bridge_over(rim, hole, grid.cell_size_m)
         elevation[around][hole] = bridge.elevation_m
         hidden_m3 = float((cell_areas_m2[around][hole] * bridge.distance_m).sum())
         sigmas.append(bridge.slope * hidden_m3)
