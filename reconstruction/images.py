@@ -20,7 +20,7 @@ from reconstruction.errors import InputError
 from reconstruction.flight import judge_flight
 from reconstruction.metadata import Metadata, read_metadata
 from reconstruction.photo import Photo
-from reconstruction.positions import apply_positions
+from reconstruction.positions import apply_positions, without_zero_altitudes
 from reconstruction.quality import PhotoQuality, measure_quality
 from reconstruction.stage import Run, Stage
 from reconstruction.verdict import FlightVerdict
@@ -79,7 +79,7 @@ class PhotoSet:
     set_aside : tuple of (str, str)
         Name and reason of each file that looked like a photo and cannot be used.
     notes : tuple of str
-        What a surveyor should know about the position file.
+        What a surveyor should know about the positions.
     """
 
     photos: tuple[Photo, ...]
@@ -156,7 +156,8 @@ def read_flight(inputs: PhotoFolder, run: Run) -> PhotoSet:
     notes: tuple[str, ...] = ()
     if inputs.positions:
         usable, notes = apply_positions(inputs.positions, usable)
-    return PhotoSet(usable, tuple(quality), tuple(set_aside), notes)
+    usable, zero_notes = without_zero_altitudes(usable)
+    return PhotoSet(usable, tuple(quality), tuple(set_aside), notes + zero_notes)
 
 
 def photo_names(folder: Path) -> list[str]:
@@ -335,4 +336,4 @@ def _run(inputs: PhotoFolder, options: None, folder: Path, run: Run) -> PhotoSet
     return photo_set
 
 
-IMAGES: Stage[PhotoFolder, None, PhotoSet] = Stage("images", 3, 0.1, _run, PhotoSet.load)
+IMAGES: Stage[PhotoFolder, None, PhotoSet] = Stage("images", 4, 0.1, _run, PhotoSet.load)

@@ -41,6 +41,7 @@ def judge_positions(
     """
     yield from _place_and_scale(photos, control_count)
     yield from _positions(photos, layout)
+    yield from _altitudes(photos, control_count)
     if coverage is None:
         yield from _overlap_unknown(layout)
     else:
@@ -94,6 +95,20 @@ def _positions(photos: tuple[Photo, ...], layout: Layout) -> Iterator[Finding]:
             names_of(photos, layout.wild),
         )
     yield from _same_place(photos, layout)
+
+
+def _altitudes(photos: tuple[Photo, ...], control_count: int) -> Iterator[Finding]:
+    positions = [photo.position for photo in photos if photo.position]
+    if control_count >= _LEAST_CONTROL or len(positions) < _LEAST_POSITIONS:
+        return
+    if all(position.altitude_m is None for position in positions):
+        yield Finding(
+            "warn",
+            "altitudes-missing",
+            "No photo has an altitude: elevations count from an arbitrary level, and nothing says"
+            " how far that is from any datum. Volumes do not depend on it.",
+            "Do not compare elevations with other surveys, or give ground control points.",
+        )
 
 
 def _same_place(photos: tuple[Photo, ...], layout: Layout) -> Iterator[Finding]:

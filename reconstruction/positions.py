@@ -15,7 +15,7 @@ from reconstruction.coordinate_file import (
 )
 from reconstruction.errors import InputError
 from reconstruction.layout import EARTH_RADIUS_M
-from reconstruction.photo import Photo, Position
+from reconstruction.photo import LEAST_PHOTOS, Photo, Position
 from reconstruction.wording import counted
 
 _COLUMNS = "image x y [z] [yaw pitch roll] [horizontal accuracy] [vertical accuracy]"
@@ -84,6 +84,18 @@ def apply_positions(
         for photo in photos
     )
     return moved, notes
+
+
+def without_zero_altitudes(
+    photos: tuple[Photo, ...],
+) -> tuple[tuple[Photo, ...], tuple[str, ...]]:
+    """Photos without their altitudes where all of these are exactly zero, and a note of that."""
+    altitudes_m = [photo.position.altitude_m for photo in photos if photo.position]
+    if len(altitudes_m) < LEAST_PHOTOS or any(altitude_m != 0.0 for altitude_m in altitudes_m):
+        return photos, ()
+    return tuple(_without_altitude(photo, photo.altitude_datum) for photo in photos), (
+        "All altitudes of the photos are 0 m, as where none was measured, and are not used.",
+    )
 
 
 def _only(file: CoordinateFile, row: Row, found: tuple[str, ...]) -> str:

@@ -82,6 +82,14 @@ def test_control_of_another_place(strips, sound, longitude_deg):
     assert "CRS" in told.remedy
 
 
+def test_flights_without_altitudes(judge, strips):
+    photos = tuple(
+        replace(photo, position=replace(photo.position, altitude_m=None)) for photo in strips()
+    )
+    assert codes(judge(photos), "warn") == {"altitudes-missing"}
+    assert "altitudes-missing" not in codes(judge(photos, control=3), "warn")
+
+
 def test_no_overlap(judge, strips):
     verdict = judge(strips(4, 5, -1.5, -1.5))
     assert codes(verdict, "refuse") == {"no-overlap"}

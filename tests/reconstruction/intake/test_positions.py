@@ -1,9 +1,11 @@
 """Position files override what the photos say."""
 
+from dataclasses import replace
+
 import pytest
 
 from reconstruction.errors import InputError
-from reconstruction.positions import apply_positions
+from reconstruction.positions import apply_positions, without_zero_altitudes
 
 
 @pytest.fixture
@@ -103,3 +105,19 @@ def test_a_file_of_another_place_is_told(apply, photo, east_deg, north_deg, said
     told = [note for note in notes if "themselves" in note]
     assert len(told) == bool(said)
     assert all(said in note for note in told)
+
+
+@pytest.mark.parametrize(
+    ("altitudes_m", "kept"), [((0.0, 0.0, 0.0), False), ((0.0, 0.0, 0.1), True)]
+)
+def test_altitudes_that_are_all_zero_were_not_measured(photo, altitudes_m, kept):
+    photos = [photo(f"{number}.jpg", 10.0 * number, 0.0) for number in range(3)]
+    photos = tuple(
+        replace(photo, position=replace(photo.position, altitude_m=altitude_m))
+        for photo, altitude_m in zip(photos, altitudes_m, strict=True)
+    )
+    believed, notes = without_zero_altitudes(photos)
+    assert [photo.position.altitude_m for photo in believed] == list(
+        altitudes_m if kept else (None, None, None)
+    )
+    assert bool(notes) != kept
