@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from flask import current_app
 from sqlalchemy import select, update
 
 from app import memory, queues
@@ -15,9 +16,9 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.extensions import db
 from app.models import Run, RunState, Site, StageRun, Survey, SurveyKind, SurveyState
 from app.queries import photos
-from app.services import audit, following, webhooks
+from app.services import audit, following, room, webhooks
 from app.services.toes import refuse_if_closed
-from reconstruction import room
+from reconstruction.room import needed_bytes
 
 PROCESS = "app.jobs.process"
 MAX_ATTEMPTS = 3
@@ -102,7 +103,7 @@ def send(run: Run) -> None:
     """Put a run into its queue, unless it is there."""
     survey = db.session.get_one(Survey, run.survey_id)
     flight = (*photos.largest(survey.id), run.options["quality"])
-    needs = memory.needed_bytes(*flight, cores=1), room.needed_bytes(*flight)
+    needs = memory.needed_bytes(*flight, cores=1), needed_bytes(*flight)
     queue = queues.survey_queue(*needs)
     queues.enqueue(queue, PROCESS, str(run.id), job_id=_job_id(run.id, run.attempts))
 
@@ -135,7 +136,10 @@ def cancel(run: Run) -> None:
 
 
 def claim(run_id: UUID, worker: str) -> Run | None:
-    """Take a run over for a worker; None where there is nothing to do any more."""
+    """Take a run over for a worker; None where there is nothing to do any more, or no room yet.
+
+    What has no room beside the runs at work stays queued, and is sent again by `rescue`.
+    """
     run = db.session.scalar(select(Run).where(Run.id == run_id).with_for_update())
     now = datetime.now(UTC)
     if run is None or run.state not in (RunState.QUEUED, RunState.RUNNING):
@@ -144,6 +148,10 @@ def claim(run_id: UUID, worker: str) -> Run | None:
     if run.state == RunState.RUNNING and run.heartbeat_at and run.heartbeat_at > now - _SILENT:
         # The same job was delivered twice; the other worker lives.
         db.session.rollback()
+        return None
+    if words := room.shortage(run, worker, current_app.extensions["cairn_storage"]):
+        run.state, run.worker, run.message = RunState.QUEUED, "", words
+        db.session.commit()
         return None
     run.state, run.worker, run.attempts = RunState.RUNNING, worker, run.attempts + 1
     run.started_at = run.started_at or now

@@ -37,7 +37,22 @@ class Partial(Protocol):
 
 
 class Storage(Protocol):
-    """Everything that the application asks of storage."""
+    """Everything that the application asks of storage.
+
+    ``disk`` is a folder on the disk that surveys are processed on, which all workers share or those
+    of one machine.
+    """
+
+    @property
+    def disk(self) -> Path:
+        """Where surveys are processed."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether workers of other machines process on the same disk."""
+
+    def held_bytes(self, survey_id: UUID) -> int:
+        """What lies in the workspace of a survey on this disk."""
 
     def check(self) -> None:
         """Raise an error of `FAILURES` where nothing can be kept."""

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
 from app.errors import BusyError, NotFound
-from app.storage.product import Product, no_such
+from app.storage.product import Product, no_such, size_of
 
 _BLOCK_BYTES = 1 << 20
 
@@ -59,8 +59,10 @@ class FolderStorage:
     root : Path
     """
 
+    is_shared = True
+
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = self.disk = root
 
     @classmethod
     def from_url(cls, url: str) -> FolderStorage:
@@ -128,6 +130,10 @@ class FolderStorage:
     def workspace(self, survey_id: UUID) -> Path:
         """Folder that the survey is processed in; finished stages stay in it for the next run."""
         return self._folder("surveys", str(survey_id), "workspace")
+
+    def held_bytes(self, survey_id: UUID) -> int:
+        """Bytes of the workspace."""
+        return size_of(self.root / "surveys" / str(survey_id) / "workspace")
 
     def bring(self, survey_id: UUID, files: Iterable[Path]) -> None:
         """Nothing to do: they are where they were."""

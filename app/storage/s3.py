@@ -30,7 +30,7 @@ from uuid import UUID, uuid4
 from botocore.exceptions import ClientError
 
 from app import bundle
-from app.storage.product import Product, no_such
+from app.storage.product import Product, no_such, size_of
 from app.storage.s3_client import AT_ONCE, client, patiently, tell_gdal
 from app.storage.s3_partial import S3Partial
 
@@ -59,8 +59,12 @@ class S3Storage:
         their photos by path.
     """
 
+    is_shared = False
+
     def __init__(self, bucket: str, prefix: str, scratch: Path) -> None:
         self.bucket, self.prefix, self.scratch = bucket, prefix, scratch
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.disk = scratch
         self._client = client()
         self._known: dict[UUID, tuple[float, dict[str, Any]]] = {}
         tell_gdal(self._client.meta.endpoint_url)
@@ -142,6 +146,10 @@ class S3Storage:
             if kept.suffix == ".zip" and not (folder / "work" / kept.stem).is_dir():
                 self._unpack(item["Key"], folder / "work" / kept.stem)
         return folder
+
+    def held_bytes(self, survey_id: UUID) -> int:
+        """Bytes of the workspace on this machine."""
+        return size_of(self.scratch / "surveys" / str(survey_id) / "workspace")
 
     def bring(self, survey_id: UUID, files: Iterable[Path]) -> None:
         """Fetch these photos and unpack the stages of these files."""
