@@ -20,7 +20,7 @@ from reconstruction.errors import InputError
 from reconstruction.flight import judge_flight
 from reconstruction.metadata import Metadata, read_metadata
 from reconstruction.photo import Photo
-from reconstruction.positions import apply_positions, without_zero_altitudes
+from reconstruction.positions import apply_positions, without_unmeasured
 from reconstruction.quality import PhotoQuality, measure_quality
 from reconstruction.stage import Run, Stage
 from reconstruction.verdict import FlightVerdict
@@ -156,8 +156,8 @@ def read_flight(inputs: PhotoFolder, run: Run) -> PhotoSet:
     notes: tuple[str, ...] = ()
     if inputs.positions:
         usable, notes = apply_positions(inputs.positions, usable)
-    usable, zero_notes = without_zero_altitudes(usable)
-    return PhotoSet(usable, tuple(quality), tuple(set_aside), notes + zero_notes)
+    usable, unmeasured = without_unmeasured(usable)
+    return PhotoSet(usable, tuple(quality), tuple(set_aside), notes + unmeasured)
 
 
 def photo_names(folder: Path) -> list[str]:

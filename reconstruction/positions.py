@@ -86,12 +86,22 @@ def apply_positions(
     return moved, notes
 
 
-def without_zero_altitudes(
+def without_unmeasured(
     photos: tuple[Photo, ...],
 ) -> tuple[tuple[Photo, ...], tuple[str, ...]]:
-    """Photos without their altitudes where all of these are exactly zero, and a note of that."""
-    altitudes_m = [photo.position.altitude_m for photo in photos if photo.position]
-    if len(altitudes_m) < LEAST_PHOTOS or any(altitude_m != 0.0 for altitude_m in altitudes_m):
+    """Photos without what their receiver did not measure, and a note of that.
+
+    Positions that are all the same to the last digit, and altitudes that are all exactly zero.
+    """
+    positions = [photo.position for photo in photos if photo.position]
+    if len(positions) < LEAST_PHOTOS:
+        return photos, ()
+    if len({(position.latitude_deg, position.longitude_deg) for position in positions}) == 1:
+        return tuple(replace(photo, position=None) for photo in photos), (
+            f"The positions of all {len(positions)} photos are the same to the last digit, as of a"
+            " receiver that stood still, and are not used.",
+        )
+    if any(position.altitude_m != 0.0 for position in positions):
         return photos, ()
     return tuple(_without_altitude(photo, photo.altitude_datum) for photo in photos), (
         "All altitudes of the photos are 0 m, as where none was measured, and are not used.",

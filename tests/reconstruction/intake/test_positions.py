@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconstruction.errors import InputError
-from reconstruction.positions import apply_positions, without_zero_altitudes
+from reconstruction.positions import apply_positions, without_unmeasured
 
 
 @pytest.fixture
@@ -116,8 +116,17 @@ def test_altitudes_that_are_all_zero_were_not_measured(photo, altitudes_m, kept)
         replace(photo, position=replace(photo.position, altitude_m=altitude_m))
         for photo, altitude_m in zip(photos, altitudes_m, strict=True)
     )
-    believed, notes = without_zero_altitudes(photos)
+    believed, notes = without_unmeasured(photos)
     assert [photo.position.altitude_m for photo in believed] == list(
         altitudes_m if kept else (None, None, None)
     )
     assert bool(notes) != kept
+
+
+def test_positions_that_are_all_the_same_were_not_measured(photo):
+    still = tuple(photo(f"{number}.jpg", 0.0, 0.0) for number in range(3))
+    believed, notes = without_unmeasured(still)
+    assert {photo.position for photo in believed} == {None}
+    assert "3 photos are the same" in notes[0]
+    moving = (*still, photo("moved.jpg", 0.01, 0.0))
+    assert without_unmeasured(moving) == (moving, ())
