@@ -20,7 +20,6 @@ from reconstruction.block import TiePoints
 from reconstruction.camera import Camera, Shot
 from reconstruction.errors import InputError
 from reconstruction.network import (
-    HUBER,
     LENS_NAMES,
     ControlObservations,
     FocalPrior,
@@ -29,18 +28,16 @@ from reconstruction.network import (
     build_network,
 )
 from reconstruction.normal_equations import CAMERA_SIZE, POSE_SIZE
+from reconstruction.pixel_noise import OUTLIER, set_pixel_sigma, spread_px
 from reconstruction.receiver import plan_covariance
 
 Array = NDArray[np.float64]
 
-_OUTLIER = 4.0  # spreads beyond which a tie point's observation is removed
-_LEAST_SIGMA_PX = 0.1  # no lens model is nearer to a lens, however well patches match
 _MAX_ITERATIONS = 30
 _CONVERGED = 1e-6  # relative decrease of the cost
 # Photos up to which the threads of BLAS wait for each other longer than they work.
 _FEW_SHOTS = 250
 _DATUM_SIZE = 7  # unknowns that control alone settles: place, turn and scale
-_CELLS = 4  # a side, into which a photo is divided to see whether its residuals go together
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Adjusted:
     position_residuals : ndarray, shape (k, 3)
         Adjusted centre less measured position, offset and drift taken out, metres.
     pixel_sigma : float
-        Robust standard deviation of one tie point coordinate, pixels.
+        Robust standard deviation of a tie point's coordinate, pixels; half are better.
     reprojection_error_px : float
         Mean length of the reprojection error.
     covariance : ndarray, shape (d, d)
@@ -173,10 +170,10 @@ def _converged(network: Network) -> Network:
     """The adjusted network, sigmas settled and outliers left out."""
     # Wide first: a sigma far below the initial errors would make every observation an outlier.
     for _ in range(2):
-        _set_pixel_sigma(network)
+        set_pixel_sigma(network)
         network = _iterate(network)
     for _ in range(2):
-        _set_pixel_sigma(network)
+        set_pixel_sigma(network)
         _drop_outliers(network)
         network = _set_position_sigma(network)
         network = _set_control_sigma(network)
@@ -216,59 +213,11 @@ def _solve(matrix: Array, right: Array) -> Array:
     return np.asarray(columns * scipy.linalg.cho_solve(factor, columns * right))
 
 
-def _pixel_sigma(network: Network) -> float:
-    """Robust standard deviation of a tie point's coordinate.
-
-    Residuals are smaller than errors, since every point and pose took its share of them: the sum
-    of squares counts against the redundancy. Lengths are capped, so that mismatches do not.
-    """
-    used = network.active & network.of_ties
-    length = np.linalg.norm(network.errors[used], axis=1)
-    capped = np.minimum(length, _OUTLIER * np.median(length))
-    unknowns = 3 * len(np.unique(network.point[used])) + POSE_SIZE * len(network.centres)
-    redundancy = max(2.0 * used.sum() - unknowns, 0.1 * used.sum())
-    return float(np.sqrt(np.sum(capped**2) / redundancy))
-
-
-def _set_pixel_sigma(network: Network) -> None:
-    """Let the tie points say how much they are worth (control points keep the given sigma)."""
-    ties = network.of_ties
-    network.spread_px[ties] = _pixel_sigma(network)
-    worth = network.spread_px[ties] * np.sqrt(_design_effect(network))
-    network.sigma_px[ties] = np.maximum(worth, _LEAST_SIGMA_PX)
-
-
-def _design_effect(network: Network) -> float:
-    """How many observations count as one, because neighbours in a photo err alike.
-
-    Rolling shutters and lenses that no model fits leave residuals that go together in each part
-    of a photo. Taken as independent they would make the block look far better than it is, and
-    let it overrule what is known of lens and positions.
-
-    References
-    ----------
-    .. [1] L. Kish, "Survey Sampling", 1965, section 5.4: the variance of a cluster's sum over
-       that of independent members.
-    """
-    used = network.active & network.of_ties
-    errors = network.errors[used]
-    errors = (
-        errors
-        * np.minimum(1.0, HUBER * network.spread_px[used] / np.linalg.norm(errors, axis=1))[:, None]
-    )
-    pixels = network.pixels[used]
-    share = pixels / (2.0 * network.lenses[network.camera_of[network.shot[used]], 1:3] + 1.0)
-    column, row = np.clip((share * _CELLS).astype(np.int64), 0, _CELLS - 1).T
-    cell = (network.shot[used] * _CELLS + row) * _CELLS + column
-    sums = np.bincount(cell, errors[:, 0]) ** 2 + np.bincount(cell, errors[:, 1]) ** 2
-    return max(1.0, float(sums.sum() / np.sum(errors**2)))
-
-
 def _drop_outliers(network: Network) -> None:
     """Take out tie points' observations that do not fit, and tracks that are left with one."""
     length = np.linalg.norm(network.errors, axis=1) / network.spread_px
     ties = network.of_ties
-    network.active &= ~(ties & (length > _OUTLIER))
+    network.active &= ~(ties & (length > OUTLIER))
     network.drop_singles()
 
 
@@ -355,12 +304,13 @@ def _result(
             network.shot[kept],
             compact[network.point[kept]],
             network.pixels[kept],
+            network.noise_px[kept],
         ),
         control_xyz=network.points[tie_count:],
         position_offset=network.extra[:3],
         position_drift=network.extra[3:],
         position_residuals=network.position_residuals(),
-        pixel_sigma=_pixel_sigma(network),
+        pixel_sigma=float(np.median(spread_px(network))),
         reprojection_error_px=float(np.linalg.norm(errors, axis=1).mean()),
         covariance=covariance,
         kept=used.astype(np.intp),

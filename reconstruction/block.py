@@ -27,12 +27,27 @@ class TiePoints:
         One entry an observation: index into the list of shots and into ``points``.
     pixels : ndarray, shape (m, 2)
         Observed ``x, y``, pixels of the full image, pixel centres at integers.
+    noise_px : ndarray, shape (m,), or None
+        Standard deviation of a coordinate by what the photos show there, up to a factor that all
+        share; None where nothing is known of it.
     """
 
     points: Array
     shot_index: NDArray[np.int32]
     point_index: NDArray[np.int32]
     pixels: Array
+    noise_px: Array | None = None
+
+    def only(self, kept: NDArray[np.bool_]) -> TiePoints:
+        """Some observations (m,) and the points that they are of."""
+        used, number = np.unique(self.point_index[kept], return_inverse=True)
+        return TiePoints(
+            self.points[used],
+            self.shot_index[kept],
+            number.astype(np.int32),
+            self.pixels[kept],
+            None if self.noise_px is None else self.noise_px[kept],
+        )
 
 
 @dataclass(frozen=True)
@@ -107,14 +122,8 @@ def _save(model: SparseModel | Block, folder: Path, more: dict[str, object]) -> 
         **more,
     }
     (folder / "sparse.json").write_text(json.dumps(values))
-    ties = model.tie_points
-    np.savez(
-        folder / "tie_points.npz",
-        points=ties.points,
-        shot_index=ties.shot_index,
-        point_index=ties.point_index,
-        pixels=ties.pixels,
-    )
+    arrays = {key: array for key, array in vars(model.tie_points).items() if array is not None}
+    np.savez(folder / "tie_points.npz", **arrays)
 
 
 def _parts(
@@ -123,7 +132,5 @@ def _parts(
     cameras = {str(item["name"]): Camera(**item) for item in values["cameras"]}  # type: ignore[arg-type]
     shots = tuple(Shot.from_json(item) for item in values["shots"])
     with np.load(folder / "tie_points.npz") as arrays:
-        ties = TiePoints(
-            arrays["points"], arrays["shot_index"], arrays["point_index"], arrays["pixels"]
-        )
+        ties = TiePoints(**arrays)
     return cameras, shots, ties

@@ -41,7 +41,7 @@ Array = NDArray[np.float64]
 _LEAST_SHOTS = 3
 # A network of tie points this dense determines everything; more only costs time.
 _GRID = 8
-_PER_CELL = 8
+_PER_CELL = 16
 
 
 @dataclass(frozen=True)
@@ -276,14 +276,7 @@ def thinned(ties: TiePoints, shot_count: int, model: SparseModel) -> TiePoints:
     rank[order] = np.arange(len(key)) - first[key[order]]
     chosen = np.zeros(len(ties.points), bool)
     chosen[ties.point_index[rank < _PER_CELL]] = True
-    number = np.cumsum(chosen) - 1
-    kept = chosen[ties.point_index]
-    return TiePoints(
-        ties.points[chosen],
-        ties.shot_index[kept],
-        number[ties.point_index[kept]].astype(np.int32),
-        ties.pixels[kept],
-    )
+    return ties.only(chosen[ties.point_index])
 
 
 def _vertical_datum(model: SparseModel, photos: Mapping[str, Photo], control: Control) -> str:

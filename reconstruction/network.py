@@ -119,9 +119,10 @@ class Network:
 
     Observations are sorted by point, ``first[p]:first[p + 1]`` being those of point ``p``.
     Residuals and weights are those of the current unknowns; `moved` gives a new network.
-    Of an observation, ``spread_px`` is the standard deviation of its errors, and ``sigma_px``,
-    never less, what it is worth: errors that go together, or that no lens model describes, make
-    it worth less than its spread says, yet a mismatch stands out from the spread.
+    Of an observation, ``noise_px`` is what its picture says of its errors, ``spread_px`` their
+    standard deviation, and ``sigma_px``, never less, what it is worth: errors that go together, or
+    that no lens model describes, make it worth less than its spread says, yet a mismatch stands
+    out from the spread.
     """
 
     rotations: Array
@@ -135,6 +136,7 @@ class Network:
     motion: Array
     point: Ints
     pixels: Array
+    noise_px: Array
     spread_px: Array
     sigma_px: Array
     active: NDArray[np.bool_]
@@ -313,6 +315,7 @@ def build_network(
     sigma_px = np.concatenate(
         (np.ones(len(ties.point_index)), np.full(len(control.point_index), control.pixel_sigma))
     )
+    noise_px = np.ones(len(ties.point_index)) if ties.noise_px is None else ties.noise_px
     shot = np.concatenate((ties.shot_index, control.shot_index)).astype(np.int32)[order]
     pixels = np.ascontiguousarray(np.concatenate((ties.pixels, control.pixels))[order])
     network = Network(
@@ -327,6 +330,7 @@ def build_network(
         motion=_motion(cameras, shots, shot, pixels),
         point=point,
         pixels=pixels,
+        noise_px=np.concatenate((noise_px, np.zeros(len(control.point_index))))[order],
         spread_px=sigma_px[order],
         sigma_px=sigma_px[order],
         active=np.ones(len(point), bool),

@@ -58,7 +58,7 @@ def cut(image, pixels, half, patches):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def find(image, patches, warps, starts, reach, least_likeness, found):  # type: ignore[no-untyped-def]
+def find(image, patches, warps, starts, reach, least_likeness, found, noise):  # type: ignore[no-untyped-def]
     """Where patches lie in another photo, by least squares with free brightness and contrast.
 
     Parameters
@@ -75,6 +75,9 @@ def find(image, patches, warps, starts, reach, least_likeness, found):  # type: 
         Least correlation of a patch with what is found.
     found : ndarray, shape (n, 2)
         Output: pixels, NaN where the patch is not there.
+    noise : ndarray, shape (n,)
+        Output: standard deviation of a coordinate of what was found, pixels, by how much is left
+        between patch and photo and by the patch's gradients [1]_, as if pixels were independent.
     """
     size = patches.shape[1]
     values = np.empty((3, size * size))
@@ -82,7 +85,7 @@ def find(image, patches, warps, starts, reach, least_likeness, found):  # type: 
         found[index] = np.nan
         x, y = starts[index, 0], starts[index, 1]
         for _ in range(_ITERATIONS):
-            likeness, right, down = _step(image, patches[index], warps[index], x, y, values)
+            likeness, right, down, sigma = _step(image, patches[index], warps[index], x, y, values)
             x += right
             y += down
             # Also turns NaN away.
@@ -91,12 +94,13 @@ def find(image, patches, warps, starts, reach, least_likeness, found):  # type: 
             if abs(right) + abs(down) < _STILL_PX:
                 if likeness >= least_likeness:
                     found[index, 0], found[index, 1] = x, y
+                    noise[index] = sigma
                 break
 
 
 @numba.njit(cache=True, nogil=True)
 def _step(image, patch, warp, x, y, values):  # type: ignore[no-untyped-def]
-    """Correlation here, and the step that lessens the difference most; NaN for none."""
+    """Correlation here, the step that lessens the difference most and its noise; NaN for none."""
     half = patch.shape[0] // 2
     at = 0
     for row in range(-half, half + 1):
@@ -116,7 +120,7 @@ def _step(image, patch, warp, x, y, values):  # type: ignore[no-untyped-def]
     determinant = xx * yy - xy * xy
     # Also turns NaN away.
     if not (spread >= _LEAST_CONTRAST and determinant > _LEAST_CORNER * (xx + yy) ** 2):
-        return np.nan, np.nan, np.nan
+        return np.nan, np.nan, np.nan, np.nan
     template = patch.ravel()
     likeness = (template * values[0]).mean() / spread
     difference = spread * template - values[0]
@@ -125,4 +129,5 @@ def _step(image, patch, warp, x, y, values):  # type: ignore[no-untyped-def]
         likeness,
         (yy * right - xy * down) / determinant,
         (xx * down - xy * right) / determinant,
+        np.sqrt((difference * difference).mean() * (xx + yy) / (2.0 * determinant)),
     )

@@ -157,14 +157,9 @@ def held(model: SparseModel) -> SparseModel:
         kept &= ~lost[ties.shot_index]
     if not lost.any():
         return model
-    used, number = np.unique(ties.point_index[kept], return_inverse=True)
-    shot_number = np.cumsum(~lost) - 1
-    rest = TiePoints(
-        ties.points[used],
-        shot_number[ties.shot_index[kept]].astype(np.int32),
-        number.astype(np.int32),
-        ties.pixels[kept],
-    )
+    rest = ties.only(kept)
+    shot_number = (np.cumsum(~lost) - 1).astype(np.int32)
+    rest = replace(rest, shot_index=shot_number[rest.shot_index])
     names = [shot.name for shot, gone in zip(model.shots, lost, strict=True) if gone]
     note = (
         f"{counted(len(names), 'photo is', 'photos are')} left out, showing too little that others"

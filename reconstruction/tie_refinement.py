@@ -25,14 +25,17 @@ from reconstruction.stage import Run, Stage
 
 Array = NDArray[np.float64]
 
-_HALF_PX = 10  # of a patch's side
-_BLUR_PX = 0.8  # sigma: what interpolation between pixels cannot follow is left out
+_HALF_PX = 14  # of a patch's side
+_BLUR_PX = 0.6  # sigma: what interpolation between pixels cannot follow is left out
 _REACH_PX = 8.0
 _LEAST_LIKENESS = 0.8
 _NEIGHBOURS = 9  # tie points that tell which way the ground faces
 _LEAST_FACING = 0.5  # cosine between the ground's normal and the view
 _ALIKE = 0.7  # of the coarsest view of a point: what is as coarse can give its patch
 _LEAST_SHARE = 0.25  # of a photo's observations that must be found for it to be believed
+_FEATURE_NOISE_PX = 0.5  # of what is left as the features had it
+# Blurring makes the noise of neighbouring pixels go together: so many times it is as large.
+_CORRELATED = np.sqrt(4.0 * np.pi) * _BLUR_PX
 _STEP = 1e-3  # of the depth, to see how the ground lies in a photo
 
 
@@ -77,12 +80,17 @@ def refined(inputs: TieInputs, run: Run) -> SparseModel:
     size = 2 * _HALF_PX + 1
     templates = np.full((len(ties.points), size, size), np.nan, np.float32)
     shots = range(len(model.shots))
-    pixels = ties.pixels.copy()
+    pixels, noise_px = ties.pixels.copy(), np.full(len(ties.pixels), _FEATURE_NOISE_PX)
     cutter = partial(_cut, inputs, ties, is_reference, templates)
     run.part(0.0, 0.4).map(cutter, shots, "Patches of photos")
-    finder = partial(_find, inputs, ties, is_reference, templates, warps, pixels)
+    finder = partial(_find, inputs, ties, is_reference, templates, warps, pixels, noise_px)
     run.part(0.4, 1.0).map(finder, shots, "Patches found again in photos")
-    return replace(model, tie_points=_kept(ties, pixels, is_reference))
+    scale = np.sqrt(np.abs(np.linalg.det(warps)))
+    least_px = np.full(len(ties.points), _FEATURE_NOISE_PX)
+    np.minimum.at(least_px, ties.point_index, noise_px / scale)
+    # A patch is as noisy in the photo that it is from as in the one that shows it next best.
+    noise_px[reference] = least_px
+    return replace(model, tie_points=_kept(ties, pixels, noise_px, is_reference))
 
 
 def _references(model: SparseModel) -> NDArray[np.intp]:
@@ -182,13 +190,14 @@ def _find(
     templates: NDArray[np.float32],
     warps: Array,
     pixels: Array,
+    noise_px: Array,
     index: int,
 ) -> None:
-    """Shard: the new pixels of a photo's other observations, NaN for those not found."""
+    """Shard: new pixels and noise of a photo's other observations, NaN for those not found."""
     rows = np.flatnonzero((ties.shot_index == index) & ~is_reference)
     if not len(rows):
         return
-    found = np.empty((len(rows), 2))
+    found, sigma = np.empty((len(rows), 2)), np.full(len(rows), np.nan)
     patches.find(
         _read(inputs, index),
         templates[ties.point_index[rows]],
@@ -197,8 +206,10 @@ def _find(
         _REACH_PX,
         _LEAST_LIKENESS,
         found,
+        sigma,
     )
     pixels[rows] = found
+    noise_px[rows] = np.where(np.isnan(sigma), _FEATURE_NOISE_PX, _CORRELATED * sigma)
 
 
 def _read(inputs: TieInputs, index: int) -> NDArray[np.float32]:
@@ -213,7 +224,9 @@ def _read(inputs: TieInputs, index: int) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(image.astype(np.float32), (0, 0), _BLUR_PX))
 
 
-def _kept(ties: TiePoints, pixels: Array, is_reference: NDArray[np.bool_]) -> TiePoints:
+def _kept(
+    ties: TiePoints, pixels: Array, noise_px: Array, is_reference: NDArray[np.bool_]
+) -> TiePoints:
     """Tie points with what was found, and all observations of photos where little was."""
     found = np.isfinite(pixels[:, 0])
     looked_for = np.bincount(ties.shot_index, ~is_reference)
@@ -223,15 +236,7 @@ def _kept(ties: TiePoints, pixels: Array, is_reference: NDArray[np.bool_]) -> Ti
     kept = found | poor
     views = np.bincount(ties.point_index, kept, minlength=len(ties.points))
     kept &= views[ties.point_index] >= 2
-    used = np.unique(ties.point_index[kept])
-    number = np.zeros(len(ties.points), np.int32)
-    number[used] = np.arange(len(used), dtype=np.int32)
-    return TiePoints(
-        ties.points[used],
-        ties.shot_index[kept],
-        number[ties.point_index[kept]],
-        pixels[kept],
-    )
+    return replace(ties, pixels=pixels, noise_px=noise_px).only(kept)
 
 
 def run(inputs: TieInputs, options: None, folder: Path, run: Run) -> SparseModel:
@@ -241,4 +246,4 @@ def run(inputs: TieInputs, options: None, folder: Path, run: Run) -> SparseModel
     return model
 
 
-TIES: Stage[TieInputs, None, SparseModel] = Stage("ties", 2, 0.3, run, SparseModel.load)
+TIES: Stage[TieInputs, None, SparseModel] = Stage("ties", 3, 0.3, run, SparseModel.load)

@@ -247,6 +247,31 @@ def test_mismatches_smaller_than_the_least_sigma_of_a_pixel_are_left_out():
     assert result.pixel_sigma == pytest.approx(0.03, rel=0.1)
 
 
+def test_observations_count_by_how_exact_they_are():
+    """A third is five times as noisy, all share 0.05 px, and only the ratio of noise is told."""
+    errors, sigmas = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        points, shots = flight(rng, 700)
+        ties = observe(rng, points, shots, 0.05)
+        noise_px = np.where(rng.random(len(ties.pixels)) < 0.3, 0.5, 0.1)
+        pixels = ties.pixels + rng.normal(0.0, 1.0, ties.pixels.shape) * noise_px[:, None]
+        ties = replace(ties, pixels=pixels, noise_px=3.0 * noise_px)
+        given = disturb(rng, shots, ties)
+        positions = measure(rng, shots)
+        result = adjust(*given, positions, no_control(), LEVEL, FOCAL)
+        assert result.pixel_sigma == pytest.approx(np.hypot(0.1, 0.05), rel=0.1)
+        alike = replace(given[2], noise_px=None)
+        plain = adjust(*given[:2], alike, positions, no_control(), LEVEL, FOCAL)
+        focal = [found.cameras["drone"].focal_px for found in (result, plain)]
+        errors.append(np.array(focal) - LENS.focal_px)
+        sigmas.append([found.camera_sigma("drone")["focal_px"] for found in (result, plain)])
+    told, untold = np.sqrt(np.mean(np.square(errors), axis=0))
+    assert told < untold
+    assert np.mean(sigmas, axis=0)[0] < 0.8 * np.mean(sigmas, axis=0)[1]
+    assert 0.4 < told / np.mean(sigmas, axis=0)[0] < 1.8
+
+
 def test_level_holds_a_single_strip_where_positions_cannot():
     """About the axis of one strip only the level observation knows; it takes nothing else."""
     rng = np.random.default_rng(11)

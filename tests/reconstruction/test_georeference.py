@@ -211,7 +211,7 @@ def test_result_does_not_depend_on_where_the_free_model_lies(truth):
 def test_thinning_keeps_every_part_of_every_photo(truth):
     model, _ = truth
     rng = np.random.default_rng(2)
-    many = np.repeat(model.tie_points.points, 12, axis=0) + rng.normal(0, 0.5, (10800, 3))
+    many = np.repeat(model.tie_points.points, 24, axis=0) + rng.normal(0, 0.5, (21600, 3))
     dense = replace(model, tie_points=observe(rng, many, list(model.shots)))
     kept = thinned(dense.tie_points, len(dense.shots), dense)
     assert len(kept.pixels) < 0.5 * len(dense.tie_points.pixels)

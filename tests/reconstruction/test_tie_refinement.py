@@ -157,9 +157,53 @@ def test_a_patch_is_found_at_the_planted_shift():
     centre = np.array([[45.0, 45.0]])
     patch = np.empty((1, 21, 21), np.float32)
     patches.cut(picture, centre, 10, patch)
-    found = np.empty((1, 2))
-    patches.find(moved, patch, np.eye(2)[None], centre, 8.0, 0.8, found)
+    found, noise = np.empty((1, 2)), np.empty(1)
+    patches.find(moved, patch, np.eye(2)[None], centre, 8.0, 0.8, found, noise)
     np.testing.assert_allclose(found[0], [46.37, 44.39], atol=0.03)
+
+
+@pytest.mark.parametrize("contrast", [6.0, 25.0])
+def test_a_patch_tells_how_exactly_it_is_found(contrast):
+    rng = np.random.default_rng(8)
+    texture = cv2.GaussianBlur(rng.normal(0.0, 1.0, (700, 700)).astype(np.float32), (0, 0), 1.5)
+    texture = 120.0 + contrast * texture / texture.std()
+    here, there = (texture + rng.normal(0.0, 1.5, texture.shape).astype(np.float32) for _ in "ab")
+    x, y = np.meshgrid(np.arange(20.0, 680.0, 22.0), np.arange(20.0, 680.0, 22.0))
+    places = np.column_stack((x.ravel(), y.ravel()))
+    cut = np.empty((len(places), 21, 21), np.float32)
+    patches.cut(here, places, 10, cut)
+    found, noise = np.empty(places.shape), np.empty(len(places))
+    shapes = np.tile(np.eye(2), (len(places), 1, 1))
+    patches.find(there, cut, shapes, places, 8.0, 0.5, found, noise)
+    assert np.isfinite(found).all()
+    # Noise in the gradients makes faint ones look up to a tenth stronger.
+    assert np.sqrt(np.mean(noise**2)) == pytest.approx((found - places).std(), rel=0.15)
+
+
+def test_noise_of_tie_points_is_that_of_their_residuals(tmp_path):
+    """Half of the ground is faint: there observations are worse, and say so."""
+    model, files, _ = plant(tmp_path, [LENS] * 5)
+    rng = np.random.default_rng(9)
+    for name, path in files.items():
+        shot = next(shot for shot in model.shots if shot.name == name)
+        photo = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.float64)
+        y, x = np.indices(photo.shape)
+        rays = np.stack(((x - LENS.cx_px), (y - LENS.cy_px), np.full(x.shape, LENS.focal_px)), -1)
+        rays = rays @ shot.rotation
+        is_faint = shot.centre[0] - rays[..., 0] * shot.centre[2] / rays[..., 2] > 0.0
+        photo = np.where(is_faint, 120.0 + 0.2 * (photo - 120.0), photo)
+        photo += rng.normal(0.0, 2.0, photo.shape)
+        cv2.imwrite(str(path), np.clip(np.rint(photo), 0, 255).astype(np.uint8))
+    found = refined(TieInputs(model, files), Run())
+    ties = found.tie_points
+    errors_px = residuals_px(found)
+    assert len(errors_px) == len(ties.noise_px)
+    faint = ties.points[ties.point_index, 0] > 1.0
+    strong = ties.points[ties.point_index, 0] < -1.0
+    assert np.median(ties.noise_px[faint]) > 2.0 * np.median(ties.noise_px[strong])
+    told = np.median(ties.noise_px[faint]) / np.median(ties.noise_px[strong])
+    seen = np.median(errors_px[faint]) / np.median(errors_px[strong])
+    assert seen == pytest.approx(told, rel=0.3)
 
 
 @pytest.mark.parametrize("place", [[45.0, 45.0], [3.0, 45.0]])
@@ -168,6 +212,6 @@ def test_flat_and_outside_patches_are_not_found(place):
     patch = np.empty((1, 21, 21), np.float32)
     patches.cut(flat, np.array([place]), 10, patch)
     assert np.isnan(patch).all()
-    found = np.empty((1, 2))
-    patches.find(flat, patch, np.eye(2)[None], np.array([place]), 8.0, 0.8, found)
+    found, noise = np.empty((1, 2)), np.empty(1)
+    patches.find(flat, patch, np.eye(2)[None], np.array([place]), 8.0, 0.8, found, noise)
     assert np.isnan(found).all()
