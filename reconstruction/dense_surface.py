@@ -65,6 +65,19 @@ class DenseSurface:
         }
         (folder / "dense.json").write_text(json.dumps(values, indent=1))
 
+    @property
+    def has_points(self) -> bool:
+        """Whether the points are all still there."""
+        return all(tile.path.exists() for tile in self.tiles)
+
+    def forget_points(self) -> None:
+        """Remove the points: they are more than half of a finished survey, and nothing reads them.
+
+        To be made anew for another surface model or point cloud.
+        """
+        for tile in self.tiles:
+            tile.path.unlink(missing_ok=True)
+
     @classmethod
     def load(cls, folder: Path) -> DenseSurface:
         """The inverse of `save`."""

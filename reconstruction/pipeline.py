@@ -40,7 +40,17 @@ from reconstruction.products import (
 )
 from reconstruction.report import write_report
 from reconstruction.sfm import SFM, SfmInputs, finds_own_features
-from reconstruction.stage import Finished, Run, Spreader, Stage, perform, unforeseen
+from reconstruction.stage import (
+    MANIFEST,
+    Finished,
+    Run,
+    Spreader,
+    Stage,
+    fingerprint_of,
+    is_fresh,
+    perform,
+    unforeseen,
+)
 from reconstruction.tie_refinement import TIES, TieInputs
 from reconstruction.tiles3d import MODEL, ModelInputs
 from reconstruction.vertical_datum import in_one_datum
@@ -238,6 +248,7 @@ def _follow(request: Request, kitchen: _Kitchen) -> Path:
     kitchen.tell(GEOREFERENCE, *placed.output.notes)
     block = placed.output.block
     geoid_m = survey_facts.geoid_height_m(placed.output)
+    _forget_what_is_incomplete(survey / WORK_FOLDER, options, placed.fingerprint)
     dense = kitchen.cook(DENSE, DenseInputs(block, files), options.dense, placed.fingerprint)
     gsd_m = dense.output.gsd_m
     dsm = kitchen.cook(DSM, dense.output, DsmOptions(), dense.fingerprint)
@@ -284,6 +295,7 @@ def _follow(request: Request, kitchen: _Kitchen) -> Path:
     facts["products"] = inventory(survey, names)
     write_json(survey / SURVEY_FILE, facts)
     write_report(survey)
+    dense.output.forget_points()
     return survey / SURVEY_FILE
 
 
@@ -306,6 +318,16 @@ def _matched(
         pairs.fingerprint,
     )
     return SfmInputs(photos, features.output, matches.output), matches.fingerprint
+
+
+def _forget_what_is_incomplete(work: Path, options: Options, placed: str) -> None:
+    """Let a dense surface without its points be made anew, unless what is made of them is there."""
+    dense = fingerprint_of(DENSE, options.dense, [placed])
+    made = ((DSM, DsmOptions()), (POINT_CLOUD, options.point_cloud))
+    is_made = all(is_fresh(stage, work, fingerprint_of(stage, own, [dense])) for stage, own in made)
+    folder = work / DENSE.name
+    if is_fresh(DENSE, work, dense) and not is_made and not DENSE.load(folder).has_points:
+        (folder / MANIFEST).unlink()
 
 
 def _require_room(survey: Path, flight: PhotoSet, options: Options) -> None:

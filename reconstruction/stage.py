@@ -230,10 +230,10 @@ def perform(
     Cancelled
         The partial folder is left for `shutil` to remove at the next attempt.
     """
-    fingerprint = _fingerprint(stage, options, depends_on)
+    fingerprint = fingerprint_of(stage, options, depends_on)
     folder = work / stage.name
     manifest = _manifest(folder)
-    if manifest.get("fingerprint") == fingerprint:
+    if is_fresh(stage, work, fingerprint):
         run.progress(1.0, f"{stage.name}: done before")
         seconds, cpu_seconds = manifest["seconds"], manifest["cpu_seconds"]
         return Finished(stage.load(folder), fingerprint, True, seconds, cpu_seconds)
@@ -310,7 +310,15 @@ def unforeseen(stage: str, error: Exception, folder: Path) -> UnforeseenError:
     return UnforeseenError(stage, f"{said}.", hint, lack)
 
 
-def _fingerprint(stage: Stage[Any, Any, Any], options: Any, depends_on: Iterable[str]) -> str:
+def is_fresh(stage: Stage[Any, Any, Any], work: Path, fingerprint: str) -> bool:
+    """Whether a stage's output is there, as `perform` would make it."""
+    return bool(_manifest(work / stage.name).get("fingerprint") == fingerprint)
+
+
+def fingerprint_of(
+    stage: Stage[Any, Any, Any], options: Any, depends_on: Iterable[str] = ()
+) -> str:
+    """What the output of a stage is made of, see `perform`."""
     values = asdict(options) if is_dataclass(options) and not isinstance(options, type) else options
     text = json.dumps(
         [stage.name, stage.version, values, list(depends_on), tool_versions()],

@@ -232,6 +232,26 @@ def test_a_wish_to_stop_is_heard_and_a_changed_option_reruns_what_depends_on_it(
     assert ("images", "resumed") in events
 
 
+def test_points_are_forgotten_in_the_end_and_made_anew_for_another_surface(flight, survey):
+    assert not list((survey / "work" / "dense").glob("tile_*"))
+    copy = survey.with_name("again")
+    shutil.copytree(survey, copy)
+    request = Request(flight / "images", copy, Options(), flight / "gcp_list.txt")
+
+    def events(stage: str) -> list[str]:
+        (copy / LOG_FILE).unlink()
+        reconstruct(request, 2)
+        lines = [json.loads(line) for line in (copy / LOG_FILE).read_text().splitlines()]
+        return [line["event"] for line in lines if line["stage"] == stage]
+
+    assert events("dense") == ["started", "resumed"]
+    # As if it had been interrupted before its surface model was whole.
+    shutil.rmtree(copy / "work" / "dsm")
+    assert events("dense") == ["started", "finished"]
+    assert (copy / "dsm.tif").read_bytes() == (survey / "dsm.tif").read_bytes()
+    assert not list((copy / "work" / "dense").glob("tile_*"))
+
+
 def test_survey_inside_the_photos_is_refused(flight):
     with pytest.raises(OptionError, match="inside the photo folder"):
         reconstruct(Request(flight / "images", flight / "images" / "survey", Options()), 1)
