@@ -34,9 +34,12 @@ from reconstruction.receiver import plan_covariance
 Array = NDArray[np.float64]
 
 _MAX_ITERATIONS = 30
-_CONVERGED = 1e-6  # relative decrease of the cost
+# Relative decrease of the cost, while sigmas and outliers are not settled and when they are.
+_ROUGHLY = 1e-4
+_CONVERGED = 1e-6
 # Photos up to which the threads of BLAS wait for each other longer than they work.
 _FEW_SHOTS = 250
+_HARMLESS = 300.0  # times the sigma of control with which it holds the place and bends nothing
 _DATUM_SIZE = 7  # unknowns that control alone settles: place, turn and scale
 
 
@@ -169,20 +172,25 @@ def torn_apart(count: int) -> InputError:
 def _converged(network: Network) -> Network:
     """The adjusted network, sigmas settled and outliers left out."""
     # Wide first: a sigma far below the initial errors would make every observation an outlier.
-    for _ in range(2):
-        set_pixel_sigma(network)
-        network = _iterate(network)
+    # Control only holds the place then. What is wrong with it would bend the block, whose tie
+    # points would say that they are not worth much, and it would fit.
+    given = network.prior_weight
+    set_pixel_sigma(network)
+    network = _iterate(replace(network, prior_weight=given / _HARMLESS**2))
+    set_pixel_sigma(network)
+    network = _set_control_sigma(_iterate(replace(network, prior_weight=given)))
+    network = _iterate(network)
     for _ in range(2):
         set_pixel_sigma(network)
         _drop_outliers(network)
         network = _set_position_sigma(network)
         network = _set_control_sigma(network)
-        network = _iterate(network)
+        network = _iterate(network, _CONVERGED)
     return network
 
 
-def _iterate(network: Network) -> Network:
-    """Levenberg-Marquardt to convergence."""
+def _iterate(network: Network, least_gain: float = _ROUGHLY) -> Network:
+    """Levenberg-Marquardt until a step lessens the cost by less than a share of it."""
     damping = 1e-4
     cost = network.cost()
     for _ in range(_MAX_ITERATIONS):
@@ -196,7 +204,7 @@ def _iterate(network: Network) -> Network:
             gain = (cost - trial_cost) / cost
             network, cost = trial, trial_cost
             damping = max(damping * 0.1, 1e-9)
-            if gain < _CONVERGED:
+            if gain < least_gain:
                 break
         else:
             damping *= 10.0
@@ -250,25 +258,30 @@ def _set_position_sigma(network: Network) -> Network:
 def _set_control_sigma(network: Network) -> Network:
     """Raise the sigmas of control and its marks to what their residuals say; never lower them.
 
-    Targets are marked by people and surveyed in all ways: one factor for both, since what is
-    wrong with a mark and what with its point shows in the same residuals.
+    Targets are marked by people and surveyed in all ways. Marks of a point agree with each other
+    as well as they were made, whatever its coordinates are; points lie to each other as well as
+    they were surveyed.
     """
     marks = network.active & ~network.of_ties
-    known = network.prior_weight > 0.0
-    redundancy = 2 * int(marks.sum()) - _DATUM_SIZE
-    if redundancy <= 0:
-        return network
-    squares = np.sum((network.errors[marks] / network.sigma_px[marks, None]) ** 2) + np.sum(
+    known = network.prior_weight[:, 0] > 0.0
+    mark_squares = np.sum((network.errors[marks] / network.sigma_px[marks, None]) ** 2)
+    point_squares = np.sum(
         (network.prior_weight * (network.prior_xyz - network.points) ** 2)[known]
     )
-    factor = max(1.0, float(squares) / redundancy)
-    factors = np.where(marks, np.sqrt(factor), 1.0)
+    of_marks = _excess(mark_squares, 2 * int(marks.sum()) - 3 * int(known.sum()))
+    of_points = _excess(point_squares, 3 * int(known.sum()) - _DATUM_SIZE)
+    factors = np.where(marks, np.sqrt(of_marks), 1.0)
     return replace(
         network,
         spread_px=factors * network.spread_px,
         sigma_px=factors * network.sigma_px,
-        prior_weight=network.prior_weight / factor,
+        prior_weight=network.prior_weight / of_points,
     )
+
+
+def _excess(squares: float, redundancy: int) -> float:
+    """By how much residuals, in sigmas, exceed what is expected of them; never less than one."""
+    return max(1.0, float(squares) / redundancy) if redundancy > 0 else 1.0
 
 
 def _result(

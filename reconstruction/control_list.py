@@ -173,11 +173,6 @@ def _point(file: CoordinateFile, marks: list[_Mark], number: str) -> SurveyedPoi
 
 def _useless(file: CoordinateFile, name: str, photo_count: int, marks: list[_Mark]) -> str:
     """Why a point cannot be used, or nothing."""
-    if photo_count < _LEAST_PHOTOS:
-        return (
-            f"{name} is marked in {counted(photo_count, 'photo', 'photos')} of this flight and is"
-            f" left out: mark it in at least {_LEAST_PHOTOS}, better in 5."
-        )
     for mark in marks[1:]:
         apart_m = _apart_m(file, marks[0], mark)
         if apart_m > _SAME_PLACE_M:
@@ -186,6 +181,11 @@ def _useless(file: CoordinateFile, name: str, photo_count: int, marks: list[_Mar
                 f" where line {marks[0].row.line} has it. Give a point the same coordinates in all"
                 " its lines, or different names to two."
             )
+    if photo_count < _LEAST_PHOTOS:
+        return (
+            f"{name} is marked in {counted(photo_count, 'photo', 'photos')} of this flight and is"
+            f" left out: mark it in at least {_LEAST_PHOTOS}, better in 5."
+        )
     return ""
 
 

@@ -151,7 +151,7 @@ def georeference(
             *wild_positions(placed, given.positions, adjusted),
             *_turned_note(turned),
             *contradicting_lenses(accuracy),
-            *loosely_known(accuracy, precise or len(control.control_points) >= 3),
+            *loosely_known(accuracy, precise, control),
         ),
     )
 
@@ -310,4 +310,4 @@ def load(folder: Path) -> Georeferenced:
     )
 
 
-GEOREFERENCE = Stage("georeference", 5, 0.3, run, load)
+GEOREFERENCE = Stage("georeference", 6, 0.3, run, load)

@@ -28,7 +28,7 @@ _Point = TypeVar("_Point", bound=SurveyedPoint)
 _WRONG_MARK = 4e-3
 _WRONG_TO_USUAL = 8.0
 _LEAST_MARKS = 3  # of which one can be told to be wrong
-_ALONE = 10.0  # limits by which the third mark contradicts two that agree
+_ALONE = 4.0  # limits by which the third mark contradicts two that agree
 # Sizes of copies are looked for in steps of one per cent, down to a fifteenth of the photos'
 # size, by so many points at the most.
 _STEP = 0.01
@@ -36,7 +36,8 @@ _TRIED = 12
 _LEAST_POINTS = 3
 _LEAST_SHARE = 1 / 15
 _FIT_BETTER = 5.0  # times, at the size of the copies
-_MOST = 2 / 3
+_AS_GOOD = 2.0  # times the least misfit, which four points cannot tell from it
+_MOST = 2 / 3  # of the points that agree then
 _UNCLEAR = (
     "The marks of most ground control points contradict each other, whatever size of the photos"
     " they were made in. Marks are x and y in pixels from the upper left corner of the photos as"
@@ -194,7 +195,8 @@ def _in_full_size(control: Control, rays: _Rays) -> tuple[Control, list[str]]:
 def _side_of_copies(points: Sequence[SurveyedPoint], rays: _Rays, apart: float) -> float:
     """Longer side in pixels of copies in which marks agree best.
 
-    All copies have the same, as programs make them, whatever the photos have.
+    All copies have the same, as programs make them, whatever the photos have. People choose round
+    numbers, which count where marks do not tell better.
     """
 
     def misfit(log_side: float) -> float:
@@ -204,10 +206,13 @@ def _side_of_copies(points: Sequence[SurveyedPoint], rays: _Rays, apart: float) 
     longest = max(_longer_side(camera) for camera in rays.cameras.values())
     least = max(_needed_px(mark, rays.camera(mark)) for p in points for mark in rays.marks(p))
     sides = np.arange(np.log(max(least, _LEAST_SHARE * longest)), np.log(longest), _STEP)
-    best = min(sides, key=misfit)
-    return float(
-        np.exp(minimize_scalar(misfit, bounds=(best - _STEP, best + _STEP), method="bounded").x)
-    )
+    start = min(sides, key=misfit)
+    bounds = (start - _STEP, start + _STEP)
+    best = float(np.exp(minimize_scalar(misfit, bounds=bounds, method="bounded").x))
+    rounded = [100 * round(best / 100), 128 * round(best / 128), longest / round(longest / best)]
+    nicest = min(rounded, key=lambda side_px: misfit(np.log(side_px)))
+    as_good = misfit(np.log(nicest)) < _AS_GOOD * misfit(np.log(best))
+    return float(nicest) if as_good else best
 
 
 def _needed_px(mark: Observation, camera: Camera) -> float:

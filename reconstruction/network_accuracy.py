@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 _PARTS = (1 / 12, 1 / 5)
 _PLACES = 8
 _LEAST_POINTS = 8
+_HOLDING_POINTS = 3  # of control, which hold a block
 _U95 = 1.96  # half of a 95 % interval, in sigmas
 # Volumes that scale leaves less certain than this share are told of.
 _LOOSE = 0.02
@@ -81,36 +82,47 @@ def network_accuracy(
     }
 
 
-def loosely_known(accuracy: Mapping[str, Any], has_scale: bool) -> tuple[str, ...]:
+def loosely_known(
+    accuracy: Mapping[str, Any], is_precise: bool, control: Control
+) -> tuple[str, ...]:
     """A note where scale makes volumes uncertain, with its cause and what would help.
 
     Parameters
     ----------
     accuracy : mapping
         Of `network_accuracy`.
-    has_scale : bool
-        Whether positions or control are good to centimetres: then only the lens can be unknown.
+    is_precise : bool
+        Whether positions are good to centimetres.
+    control : Control
+        As it was used in the end.
     """
     volume_u95 = _U95 * 3.0 * accuracy["scale_sigma"]
     if volume_u95 <= _LOOSE:
         return ()
     lens = max(accuracy["cameras"].values(), key=lambda c: c["focal_px_sigma"] / c["focal_px"])
     causes, remedies = [], []
-    if not has_scale:
-        distance_u95 = _U95 * accuracy["horizontal_scale_sigma"]
-        causes.append(f"distances are known to ± {distance_u95:.1%} only")
-        remedies.append(
-            "Five ground control points around the site, or RTK, make them accurate; a long"
-            " distance measured on the ground shows how far off they are."
+    lens_sigma = lens["focal_px_sigma"] / lens["focal_px"]
+    plan_sigma = accuracy["horizontal_scale_sigma"]
+    has_control = len(control.control_points) >= _HOLDING_POINTS
+    if not is_precise and not (has_control and lens_sigma > plan_sigma):
+        causes.append(f"distances are known to ± {_U95 * plan_sigma:.1%} only")
+        better = (
+            "Five control points around the site that are measured by RTK or a total station"
+            if has_control
+            else "Five ground control points around the site, or RTK,"
         )
-    if has_scale or lens["focal_px_sigma"] / lens["focal_px"] > accuracy["horizontal_scale_sigma"]:
+        remedies.append(
+            f"{better} make them accurate; a long distance measured on the ground shows how far"
+            " off they are."
+        )
+    if is_precise or lens_sigma > plan_sigma:
         causes.append(
             "the photos hardly tell the lens (focal length"
             f" {lens['focal_px']:.0f} ± {_U95 * lens['focal_px_sigma']:.0f} px)"
         )
         remedies.append(
             "Fly several strips side by side, and some photos with the camera tilted by 30°"
-            + ("; or add ground control points, five or more." if has_scale else ".")
+            + ("; or add ground control points, five or more." if is_precise else ".")
         )
     return (
         f"Volumes are uncertain by ± {volume_u95:.0%} and elevations by"

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from reconstruction.block import SparseModel
-from reconstruction.control import Control, ControlPoint
+from reconstruction.control import Control, ControlPoint, Observation
 from reconstruction.errors import InputError
 
 from .planted_survey import FRAME, TARGETS, errors, flight, free, photos_of, run, surveyed
@@ -125,6 +125,89 @@ def test_a_point_whose_two_marks_disagree_is_left_out(truth):
     result = _outcome(truth, _replaced(points, 0, slip))
     (note,) = [note for note in result.notes if "left out" in note]
     assert note.startswith("ControlPoint0 was left out: its marks contradict each other")
+
+
+def test_a_mark_that_two_others_contradict_is_left_out(truth):
+    points = surveyed(truth, ControlPoint, TARGETS)
+    one, two, _, three = points[4].observations
+    wrong = replace(three, x_px=three.x_px - 1100.0, y_px=three.y_px + 900.0)
+    result = _outcome(
+        truth, _replaced(points, 4, replace(points[4], observations=(one, two, wrong)))
+    )
+    (note,) = [note for note in result.notes if "left out" in note]
+    assert note.startswith("ControlPoint4 is marked up to")
+    assert f"other 2 marks have it in {three.photo}" in note
+    clean = _outcome(truth, _replaced(points, 4, replace(points[4], observations=(one, two))))
+    np.testing.assert_allclose(errors(result, truth), errors(clean, truth), atol=1e-3)
+
+
+def test_marks_on_smaller_copies_are_brought_to_the_size_of_the_photos(truth):
+    """Planted: copies of 1600 px of photos of 3000 px, marked to a pixel of the copy."""
+    share = 1600 / 3000
+
+    def reduced(mark: Observation) -> Observation:
+        x_px, y_px = (round(share * (v + 0.5)) - 0.5 for v in (mark.x_px, mark.y_px))
+        return replace(mark, x_px=x_px, y_px=y_px)
+
+    def enlarged(mark: Observation) -> Observation:
+        x_px, y_px = ((v + 0.5) / share - 0.5 for v in (mark.x_px, mark.y_px))
+        return replace(mark, x_px=x_px, y_px=y_px)
+
+    def marked(points: Points, change: Callable[[Observation], Observation]) -> Points:
+        return tuple(
+            replace(point, observations=tuple(change(mark) for mark in point.observations))
+            for point in points
+        )
+
+    small = marked(surveyed(truth, ControlPoint, TARGETS), reduced)
+    result = _outcome(truth, small)
+    assert "copies of 1,600 px" in result.notes[0]
+    clean = _outcome(truth, marked(small, enlarged))
+    np.testing.assert_allclose(errors(result, truth), errors(clean, truth), atol=1e-3)
+
+
+def test_marks_that_no_size_explains_are_told_of(truth):
+    rng = np.random.default_rng(7)
+    points = tuple(
+        replace(
+            point,
+            observations=tuple(
+                replace(mark, x_px=rng.uniform(0, 2999), y_px=rng.uniform(0, 1999))
+                for mark in point.observations[:3]
+            ),
+        )
+        for point in surveyed(truth, ControlPoint, TARGETS)
+    )
+    with pytest.raises(
+        InputError, match=r"most ground control points contradict.*ControlPoint2 was"
+    ):
+        _outcome(truth, points)
+
+
+def _size(places: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.sum((places - places.mean(axis=0)) ** 2, axis=1))))
+
+
+def test_points_of_a_handheld_receiver_all_count_as_they_agree(truth):
+    """None of them is wrong: what is stated holds the scale that they give together."""
+    planted = truth.tie_points.points[:, :2]
+    scaled = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        points = tuple(
+            _moved(point, *rng.normal(0.0, 0.8, 3))
+            for point in surveyed(truth, ControlPoint, [*TARGETS, [-5, 44, 1], [41, 3, 1]])
+        )
+        result = _outcome(truth, points)
+        assert len(result.accuracy["control_points"]) >= len(points) - 1
+        assert any("contradict each other by up to" in note for note in result.notes)
+        on_map = result.block.frame.to_map(result.block.tie_points.points)
+        found = FRAME.from_map(on_map)[:, :2]
+        distance, nearest = cKDTree(planted).query(found)
+        near = distance < 2.0
+        scale = _size(found[near]) / _size(planted[nearest[near]])
+        scaled.append((scale - 1.0) / result.accuracy["horizontal_scale_sigma"])
+    assert 0.1 < np.mean(np.square(scaled)) < 2.5
 
 
 def test_good_control_is_left_alone(truth):
