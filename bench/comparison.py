@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from rasterio.transform import from_origin
 from rasterio.warp import Resampling, reproject
 
+from volumetrics.alignment import align
+from volumetrics.errors import InputError
+from volumetrics.grid import Grid
+from volumetrics.noise import PERFECT
+
 _CELL_M = 0.10
 
 
@@ -59,10 +64,14 @@ class SurfaceError:
         Median.
     nmad_m : float
         Normalised median absolute deviation from the median.
+    shift_m : tuple of float
+        How far the surface lies to the east and to the north: toes that are drawn elsewhere, such
+        as those of the truth, lie so far beside the piles. NaN where it is metres.
     """
 
     bias_m: float
     nmad_m: float
+    shift_m: tuple[float, float]
 
 
 def compare_piles(measured: Path, truth: Path) -> tuple[list[PileError], dict[str, str]]:
@@ -102,7 +111,17 @@ def compare_surface(survey: Path, truth: Path) -> SurfaceError:
     error = heights[0] - heights[1]
     seen = error[np.isfinite(error)].astype(float)
     bias_m = float(np.median(seen))
-    return SurfaceError(bias_m, float(1.4826 * np.median(np.abs(seen - bias_m))))
+    nmad_m = float(1.4826 * np.median(np.abs(seen - bias_m)))
+    grids = [Grid(height.astype(float), west, north, cell_m) for height in heights]
+    return SurfaceError(bias_m, nmad_m, _shift_m(*grids))
+
+
+def _shift_m(measured: Grid, true: Grid) -> tuple[float, float]:
+    try:
+        east_m, north_m = align(true, measured, np.isfinite(true.elevation_m), PERFECT).shift_m
+    except InputError:
+        return np.nan, np.nan
+    return float(east_m), float(north_m)
 
 
 def _averaged(

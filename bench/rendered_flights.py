@@ -115,7 +115,8 @@ def print_accuracy(results: list[Measured]) -> None:
     """Errors of volumes, surfaces and check points, a line a flight."""
     print(
         f"\n{'flight':30} {'quality':8} {'piles':>5} {'mean|e|':>8} {'max|e|':>8} {'bias':>8} "
-        f"{'u95':>6} {'held':>6} {'DSM bias':>9} {'NMAD':>6} {'check h':>8} {'check v':>8}"
+        f"{'u95':>6} {'held':>6} {'DSM bias':>9} {'NMAD':>6} "
+        f"{'east':>6} {'north':>6} {'check h':>8} {'check v':>8}"
     )
     for item in results:
         gsd_m = item.facts["gsd_m"]
@@ -132,14 +133,16 @@ def print_accuracy(results: list[Measured]) -> None:
             f"{item.flight.name:30} {item.quality:8} {len(errors):5} {np.abs(errors).mean():8.3%} "
             f"{np.abs(errors).max():8.3%} {errors.mean():+8.3%} {np.median(u95):6.2%} "
             f"{inside:3}/{len(item.piles):<2} {item.surface.bias_m / gsd_m:+9.2f} "
-            f"{item.surface.nmad_m / gsd_m:6.2f} {check_text}"
+            f"{item.surface.nmad_m / gsd_m:6.2f} {item.surface.shift_m[0] / gsd_m:+6.2f} "
+            f"{item.surface.shift_m[1] / gsd_m:+6.2f} {check_text}"
         )
         for name, why in item.refused.items():
             print(f"    refused: {name}: {why}")
     held = [pile.is_inside for item in results for pile in item.piles]
     print(
         f"Of all {len(held)} intervals {np.mean(held):.1%} hold the truth. Errors are of piles "
-        f"above {_LEAST_M3:.0f} m³; surface and check points in GSD, the surface at cells of 10 cm."
+        f"above {_LEAST_M3:.0f} m³; surface, its shift to the east and north, and check points in "
+        "GSD, the surface at cells of 10 cm."
     )
 
 
