@@ -16,7 +16,7 @@ _PER_M3 = {"m³": 1.0, "yd³": 1.0 / 0.9144**3}
 _PER_T = {"t": 1.0, "short tons": 1.0 / (2000.0 * 0.45359237e-3)}
 _PER_M2 = {"ha": 1e-4, "acres": 1.0 / (43_560.0 * 0.3048**2)}
 _SMALL, _LAND = {"m": "cm", "ft": "in"}, {"m": "ha", "ft": "acres"}
-_IN_SENTENCE = re.compile(r"(\d+(?:\.\d+)?) (m³|m²|m|cm)(?!\w)")
+_IN_SENTENCE = re.compile(r"(\d+(?:,\d{3})*(?:\.\d+)?) (m³|m²|m|cm)(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Units:
 
         def read(found: re.Match[str]) -> str:
             number, (symbol, factor) = found[1], symbols[found[2]]
-            digits = len(number.partition(".")[2])
-            return f"{float(number) * factor:.{digits}f} {symbol}"
+            digits, value = len(number.partition(".")[2]), float(number.replace(",", "")) * factor
+            return f"{value:{',' if ',' in number else ''}.{digits}f} {symbol}"
 
         return _IN_SENTENCE.sub(read, words)

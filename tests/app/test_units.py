@@ -61,6 +61,7 @@ def test_factors_are_those_of_the_international_units():
         ("it lies 2.4 m above; over 12 m² in all", "7.9 ft above; over 129 ft² in all"),
         ("its skin is rough by 27 cm", "rough by 11 in"),
         ("good to 3 cm.", "good to 1 in."),
+        ("over 1,234 m and 12,345.6 m³", "over 4,049 ft and 16,147.4 yd³"),
         ("as 40 mm per metre, 5 minutes, 80 m/s, Sand 0-4", "as 40 mm per metre, 5 minutes"),
     ],
 )
