@@ -1,5 +1,9 @@
 """What can go wrong in a reconstruction, always with a remedy."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class ReconstructionError(Exception):
     """A reconstruction cannot go on.
@@ -27,7 +31,23 @@ class InputError(ReconstructionError):
 
 
 class RoomError(ReconstructionError):
-    """More would be written than the disk has room for; nothing of it is begun."""
+    """More would be written than the disk has room for; nothing of it is begun.
+
+    Parameters
+    ----------
+    folder : Path
+        Where would be written.
+    needed_bytes, free_bytes : float
+    """
+
+    def __init__(self, folder: Path, needed_bytes: float, free_bytes: float) -> None:
+        super().__init__(
+            f"This needs about {needed_bytes / 1e9:.1f} GB in {folder}, "
+            f"and {free_bytes / 1e9:.1f} GB are free there.",
+            "Free some space, or take a folder on a larger disk or a lower quality, then start "
+            "again: finished stages are kept.",
+        )
+        self.needed_bytes, self.free_bytes = needed_bytes, free_bytes
 
 
 class StageError(ReconstructionError):

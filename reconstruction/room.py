@@ -45,9 +45,4 @@ def require(folder: Path, needed_bytes: float) -> None:
     """
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
-        raise RoomError(
-            f"This needs about {needed_bytes / 1e9:.1f} GB in {folder}, "
-            f"and {free / 1e9:.1f} GB are free there.",
-            "Free some space, or take a folder on a larger disk or a lower quality, then start "
-            "again: finished stages are kept.",
-        )
+        raise RoomError(folder, needed_bytes, free)

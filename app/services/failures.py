@@ -26,7 +26,11 @@ def told(error: Exception, stage: str) -> dict[str, Any]:
     if isinstance(error, UnforeseenError):
         return _unforeseen(error)
     if isinstance(error, RoomError):
-        return {"cause": "storage"} | _words(error.reason, error.hint)
+        return {"cause": "storage"} | _words(
+            f"This needs about {error.needed_bytes / 1e9:.1f} GB on the disk with the surveys, "
+            f"and {error.free_bytes / 1e9:.1f} GB are free there.",
+            "Free some space, or take a lower quality, then run again: finished stages are kept.",
+        )
     if isinstance(error, ReconstructionError):
         _log.info("the run failed", exc_info=error)
         failed = getattr(error, "stage", "")

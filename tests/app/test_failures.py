@@ -4,6 +4,7 @@ import errno
 import json
 import re
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -99,7 +100,7 @@ def test_a_fault_of_the_program_is_told_at_once_and_not_as_a_dead_worker(
             "storage",
             "The store of photos and products is away.",
         ),
-        (RoomError("It needs 3 GB.", "Free some space."), "storage", "It needs 3 GB. Free some"),
+        (RoomError(Path(PATH), 3e9, 1e9), "storage", "needs about 3.0 GB on the disk"),
         (StageError("sfm", "Few overlap.", "Fly again."), "sfm", "Few overlap. Fly again."),
         (InputError("One photo.", "Upload more."), "input", "One photo. Upload more."),
         (InvalidInput("No CRS.", "State it."), "input", "No CRS. State it."),
