@@ -19,7 +19,12 @@ from reconstruction.control_check import Fit, settle, without_misplaced
 from reconstruction.errors import InputError
 from reconstruction.frame import LocalFrame, utm_epsg
 from reconstruction.mark_check import with_agreeing_marks
-from reconstruction.network import ControlObservations, FocalPrior, MeasuredPositions
+from reconstruction.network import (
+    PRECISE_M,
+    ControlObservations,
+    FocalPrior,
+    MeasuredPositions,
+)
 from reconstruction.network_accuracy import contradicting_lenses, loosely_known, network_accuracy
 from reconstruction.observations import (
     control_observations,
@@ -151,9 +156,15 @@ def georeference(
             *wild_positions(placed, given.positions, adjusted),
             *_turned_note(turned),
             *contradicting_lenses(accuracy),
-            *loosely_known(accuracy, precise, control),
+            *loosely_known(accuracy, precise and _agreeing(adjusted), control),
         ),
     )
+
+
+def _agreeing(adjusted: Adjusted) -> bool:
+    """Whether most positions are where the photos have them, to centimetres."""
+    off_m = np.linalg.norm(adjusted.position_residuals[:, :2], axis=1)
+    return bool(np.median(off_m) < PRECISE_M)
 
 
 @dataclass(frozen=True)

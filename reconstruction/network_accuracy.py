@@ -92,7 +92,7 @@ def loosely_known(
     accuracy : mapping
         Of `network_accuracy`.
     is_precise : bool
-        Whether positions are good to centimetres.
+        Whether positions are good to centimetres, and agree with the photos.
     control : Control
         As it was used in the end.
     """

@@ -306,3 +306,15 @@ def test_a_single_strip_is_told_to_be_uncertain(truth, receiver, said):
     planted = np.linalg.norm(model.shots[5].centre - model.shots[7].centre)
     found = np.linalg.norm(result.block.shots[0].centre - result.block.shots[2].centre)
     assert abs(found / planted - 1.0) < 3.0 * result.accuracy["horizontal_scale_sigma"]
+
+
+def test_precise_positions_of_other_photos_are_not_precise(truth):
+    model, _ = truth
+    photos = photos_of(model, "rtk")
+    swapped = tuple(
+        replace(photo, position=photos[number ^ 1].position) for number, photo in enumerate(photos)
+    )
+    result = run(free(model), swapped)
+    (note,) = [note for note in result.notes if "uncertain" in note]
+    assert re.search(r"distances are known to ± \d.*ground control", note)
+    assert re.search(r"20 measured positions are up to \d+\.\d m away", "\n".join(result.notes))
