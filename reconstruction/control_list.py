@@ -91,7 +91,7 @@ def read_control(path: Path, photos: tuple[Photo, ...]) -> Control:
     notes = _unknown_images(marks)
     points: list[SurveyedPoint] = []
     for number, group in enumerate(groups.values(), start=1):
-        point = _point(file, group, f"point {number} (line {group[0].row.line})")
+        point = _point(file, group, f"point {number} in line {group[0].row.line}")
         why_not = _useless(file, point.name, len(point.observations), group)
         if why_not:
             notes.append(why_not)

@@ -125,14 +125,14 @@ def _adjustment_numbers(accuracy: dict[str, Any]) -> Iterator[KeyNumber]:
         "RMSE of adjusted less measured photo positions: how well GPS and photos agree.",
         "No placed photo has a measured position.",
     )  # fmt: skip
-    offset = accuracy.get("position_offset_m")
+    offset = accuracy.get("position_offset_m") if accuracy.get("position_rmse_m") else None
     yield _known(
         "Common offset of the positions", 0.0 if offset else None,
         listed([f"{length(value)} {way}" for value, way in
                 zip(offset or (), ("east", "north", "up"), strict=False)] or ["–"]),
         "What all measured positions were found to be off by together. Without control points"
         " nothing can tell it.",
-        "accuracy.json does not say.",
+        "No placed photo has a measured position.",
     )  # fmt: skip
     points = accuracy.get("control_points") or []
     yield _pair(

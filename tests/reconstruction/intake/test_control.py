@@ -134,7 +134,7 @@ def test_slips_of_the_pen_are_refused_with_a_remedy(read, text, message):
     [
         ("A", (5e5, 5e6 + 0.02, 200.0), r"A was left out: in line 4 it is 0\.020 m .* line 2"),
         ("A", (5e5, 5e6, 200.5), r"A was left out: in line 4 it is 0\.500 m away"),
-        ("", (5e5, 5e6, 200.5), r"point 1 \(line 2\) was left out: in line 4 it is 0\.500 m away"),
+        ("", (5e5, 5e6, 200.5), r"point 1 in line 2 was left out: in line 4 it is 0\.500 m away"),
     ],
 )
 def test_a_point_at_two_places_is_left_out(read, name, there, told):
