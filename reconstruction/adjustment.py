@@ -178,8 +178,7 @@ def _converged(network: Network) -> Network:
     set_pixel_sigma(network)
     network = _iterate(replace(network, prior_weight=given / _HARMLESS**2))
     set_pixel_sigma(network)
-    network = _set_control_sigma(_iterate(replace(network, prior_weight=given)))
-    network = _iterate(network)
+    network = _iterate(replace(network, prior_weight=given))
     for _ in range(2):
         set_pixel_sigma(network)
         _drop_outliers(network)
