@@ -167,7 +167,7 @@ def rectify(left: View, right: View, ground: Array) -> Rectification | None:
     .. [1] A. Fusiello, E. Trucco, A. Verri, "A compact algorithm for rectification of stereo
        pairs", Machine Vision and Applications 12, 2000.
     """
-    rotation = _common_axes(left, right)
+    rotation = common_axes(left.shot, right.shot)
     if rotation is None:
         return None
     base_m = float(np.linalg.norm(right.shot.centre - left.shot.centre))
@@ -218,21 +218,24 @@ def _depth_range(ground: Array, centre: Array, axis: Array) -> tuple[float, floa
     return max(float(near - room), 0.2 * float(middle)), float(far + room)
 
 
-def _common_axes(left: View, right: View) -> Array | None:
-    """World to rectified axes: x along the base, z near both viewing directions."""
-    base = right.shot.centre - left.shot.centre
+def common_axes(left: Shot, right: Shot) -> Array | None:
+    """World to rectified axes: x along the base, z near both viewing directions.
+
+    None where a photo would have to turn too far, as where one was taken above the other.
+    """
+    base = right.centre - left.centre
     length = np.linalg.norm(base)
     if length <= 0.0:
         return None
     x_axis = base / length
-    view = left.shot.rotation[2] + right.shot.rotation[2]
+    view = left.rotation[2] + right.rotation[2]
     z_axis = view - (view @ x_axis) * x_axis
     size = np.linalg.norm(z_axis)
     if size < 1e-6:
         return None
     z_axis = z_axis / size
     limit = np.cos(np.deg2rad(_MAX_TURN_DEG))
-    if min(left.shot.rotation[2] @ z_axis, right.shot.rotation[2] @ z_axis) < limit:
+    if min(left.rotation[2] @ z_axis, right.rotation[2] @ z_axis) < limit:
         return None
     return np.array([x_axis, np.cross(z_axis, x_axis), z_axis])
 

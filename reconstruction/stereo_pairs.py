@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.block import Block
+from reconstruction.rectify import common_axes
 
 Array = NDArray[np.float64]
 
@@ -92,7 +93,7 @@ def _partners_of(
     scored = []
     for other in np.flatnonzero(usable):
         overlap = _overlap(block, index, int(other), points)
-        if overlap < _MIN_OVERLAP:
+        if overlap < _MIN_OVERLAP or common_axes(block.shots[index], block.shots[other]) is None:
             continue
         ratio = float(ratios[other])
         score = overlap * np.exp(-0.5 * (np.log(ratio / _BEST_BASE_TO_DEPTH) / _BASE_SPREAD) ** 2)

@@ -55,6 +55,30 @@ def test_same_place_is_no_pair(block):
     assert select_pairs(replace(block, shots=shots), 3) == []
 
 
+def test_a_photo_above_another_takes_no_partner_s_place(block):
+    """As from a kite, which rises and sinks: such pairs have no common picture."""
+    above = tuple(
+        replace(shot, centre=shot.centre + np.array([0.3, 0.0, 0.3 * shot.centre[2]]))
+        for shot in block.shots
+    )
+    risen = replace(block, shots=(*block.shots, *above), tie_points=_seen_twice(block))
+    count = len(block.shots)
+    pairs = select_pairs(risen, 3)
+    assert all(pair.right != pair.left + count for pair in pairs)
+    assert {index for pair in pairs for index in (pair.left, pair.right)} == set(range(2 * count))
+
+
+def _seen_twice(block):
+    """The tie points of a block whose every photo has a double."""
+    ties = block.tie_points
+    return replace(
+        ties,
+        shot_index=np.concatenate((ties.shot_index, ties.shot_index + len(block.shots))),
+        point_index=np.tile(ties.point_index, 2),
+        pixels=np.tile(ties.pixels, (2, 1)),
+    )
+
+
 def test_halves_both_have_pairs_of_their_own(block):
     pairs = select_pairs(block, 3)
     half = split_photos(block, pairs)
