@@ -59,14 +59,16 @@ class Adjusted:
         Adjusted coordinates of the control points.
     position_offset, position_drift : ndarray, shape (3,)
         Estimated shared error of the measured positions, metres.
+    position_delay : float
+        What they lag behind the photos, on the clock of their ``seconds``.
     position_residuals : ndarray, shape (k, 3)
-        Adjusted centre less measured position, offset and drift taken out, metres.
+        Adjusted centre less measured position, offset, drift and delay taken out, metres.
     pixel_sigma : float
         Robust standard deviation of a tie point's coordinate, pixels; half are better.
     reprojection_error_px : float
         Mean length of the reprojection error.
     covariance : ndarray, shape (d, d)
-        Of poses, cameras, offset and drift, in the order of `normal_equations`.
+        Of poses, cameras, offset, drift and delay, in the order of `normal_equations`.
     """
 
     cameras: dict[str, Camera]
@@ -75,6 +77,7 @@ class Adjusted:
     control_xyz: Array
     position_offset: Array
     position_drift: Array
+    position_delay: float
     position_residuals: Array
     pixel_sigma: float
     reprojection_error_px: float
@@ -242,9 +245,12 @@ def _set_position_sigma(network: Network) -> Network:
     factor = np.maximum(1.0, np.array([plan, plan, height]))
     positions = replace(network.positions, sigma=network.positions.sigma * factor)
     if not positions.are_precise:
+        places, velocities = network.receiver()
         covariance = plan_covariance(
             network.position_residuals()[:, :2],
-            network.centres[positions.shot_index, :2],
+            places[:, :2],
+            velocities[:, :2],
+            positions.delay_sigma,
             positions.seconds,
             positions.sigma[:, 0],
         )
@@ -320,7 +326,8 @@ def _result(
         ),
         control_xyz=network.points[tie_count:],
         position_offset=network.extra[:3],
-        position_drift=network.extra[3:],
+        position_drift=network.extra[3:6],
+        position_delay=float(network.extra[6]),
         position_residuals=network.position_residuals(),
         pixel_sigma=float(np.median(spread_px(network))),
         reprojection_error_px=float(np.linalg.norm(errors, axis=1).mean()),

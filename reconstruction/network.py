@@ -13,6 +13,7 @@ from reconstruction import normal_equations as normal
 from reconstruction.block import TiePoints
 from reconstruction.camera import Camera, Shot
 from reconstruction.normal_equations import EXTRA_SIZE, POSE_SIZE
+from reconstruction.rolling_shutter import LONGEST_S
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -42,6 +43,8 @@ class MeasuredPositions:
         When, on any clock.
     offset_sigma, drift_sigma : ndarray, shape (3,)
         What all positions may be off by together, and drift by over the flight, metres.
+    delay_sigma : float
+        What they may lag behind the photos, on the clock of ``seconds``.
     whitening : ndarray, shape (k, k), or None
         Turns errors in plan that hang together into independent ones of unit variance; None where
         they are independent, as ``sigma`` says.
@@ -53,6 +56,7 @@ class MeasuredPositions:
     seconds: Array
     offset_sigma: Array
     drift_sigma: Array
+    delay_sigma: float
     whitening: Array | None = None
 
     @property
@@ -63,15 +67,33 @@ class MeasuredPositions:
         start, end = self.seconds.min(), self.seconds.max()
         return np.asarray((self.seconds - 0.5 * (start + end)) / max(end - start, 1e-9))
 
+    def before(self, delay: float) -> tuple[Array, Array]:
+        """Matrices (k, k) that turn centres into places and velocities a delay before each photo.
+
+        Between photos it flew straight. Over breaks of minutes nothing is known, so there it
+        counts as if it had waited where the photo was taken.
+        """
+        itself = np.eye(len(self.seconds))
+        if len(self.seconds) < 2:
+            return itself, np.zeros_like(itself)
+        when = self.seconds - delay
+        start = np.clip(np.searchsorted(self.seconds, when) - 1, 0, len(when) - 2)
+        took = self.seconds[start + 1] - self.seconds[start]
+        is_flown = ((took > 0.0) & (took < LONGEST_S))[:, None]
+        leg = itself[start + 1] - itself[start]
+        velocity = np.where(is_flown, leg / np.maximum(took, 1e-9)[:, None], 0.0)
+        since = (when - self.seconds[start])[:, None]
+        return np.where(is_flown, itself[start] + since * velocity, itself), velocity
+
     @property
     def are_precise(self) -> bool:
         """Whether they hold a block to centimetres."""
         return bool(np.sum(self.sigma[:, 0] < PRECISE_M) > 0.5 * len(self.sigma))
 
-    def roots(self) -> tuple[Array, Array, Array]:
-        """Matrices (k, k) that make errors east, north and up independent, of unit variance."""
+    def roots(self) -> tuple[Array, Array]:
+        """Matrices (k, k) that make errors in plan and in height independent, of unit variance."""
         plan = np.diag(1.0 / self.sigma[:, 0]) if self.whitening is None else self.whitening
-        return plan, plan, np.diag(1.0 / self.sigma[:, 2])
+        return plan, np.diag(1.0 / self.sigma[:, 2])
 
 
 @dataclass(frozen=True)
@@ -177,10 +199,15 @@ class Network:
         return np.where(self.active, robust / self.sigma_px**2, 0.0)
 
     def position_residuals(self) -> Array:
-        """Centres with the shared offset and drift, less measured positions, shape (k, 3)."""
-        drift = self.positions.time[:, None] * self.extra[3:]
+        """Places of the receiver less measured positions, shape (k, 3)."""
+        drift = self.positions.time[:, None] * self.extra[3:6]
+        return np.asarray(self.receiver()[0] + self.extra[:3] + drift - self.positions.xyz)
+
+    def receiver(self) -> tuple[Array, Array]:
+        """Where the flight was at the moments that the positions tell of, and how fast, (k, 3)."""
         centres = self.centres[self.positions.shot_index]
-        return centres + self.extra[:3] + drift - self.positions.xyz
+        place, velocity = self.positions.before(self.extra[6])
+        return place @ centres, velocity @ centres
 
     def _position_misfits(self) -> tuple[Array, Array]:
         """Squared residuals in sigmas, in plan and in height: those fail separately.
@@ -188,13 +215,10 @@ class Network:
         Where errors hang together, they are of the changes from photo to photo: a jump of the
         receiver fails once.
         """
-        east, north, up = (
-            root @ residual
-            for root, residual in zip(
-                self.positions.roots(), self.position_residuals().T, strict=True
-            )
-        )
-        return east**2 + north**2, up**2
+        plan, height = self.positions.roots()
+        residuals = self.position_residuals()
+        in_plan = plan @ residuals[:, :2]
+        return np.sum(in_plan**2, axis=1), (height @ residuals[:, 2]) ** 2
 
     def cost(self) -> float:
         """Half the robust sum of squares."""
@@ -214,7 +238,8 @@ class Network:
         return -self.rotations[:, :, 2]
 
     def _extra_sigma(self) -> Array:
-        return np.concatenate((self.positions.offset_sigma, self.positions.drift_sigma))
+        positions = self.positions
+        return np.append((positions.offset_sigma, positions.drift_sigma), positions.delay_sigma)
 
     def system(self, damping: float) -> tuple[Array, Array]:
         """Reduced normal equations with all that is known besides pixels."""
@@ -237,21 +262,29 @@ class Network:
         return matrix, right
 
     def _add_positions(self, matrix: Array, right: Array) -> None:
-        plan, height = (1.0 / (1.0 + misfit / CAUCHY**2) for misfit in self._position_misfits())
-        missing = -self.position_residuals()
-        count = len(missing)
-        design = np.column_stack((np.eye(count), np.ones(count), self.positions.time))
+        positions, count = self.positions, len(self.positions.seconds)
+        missing, lags = -self.position_residuals(), -self.receiver()[1]
+        place, _ = positions.before(self.extra[6])
+        design = np.column_stack((place, np.ones(count), positions.time))
         extra_at = len(right) - EXTRA_SIZE
-        for axis, (root, weight) in enumerate(
-            zip(self.positions.roots(), (plan, plan, height), strict=True)
+        for axes, root, misfit in zip(
+            ((0, 1), (2,)), positions.roots(), self._position_misfits(), strict=True
         ):
-            rows = root @ design
-            columns = np.append(
-                POSE_SIZE * self.positions.shot_index + 3 + axis,
-                [extra_at + axis, extra_at + 3 + axis],
-            )
-            matrix[np.ix_(columns, columns)] += (rows.T * weight) @ rows
-            right[columns] += (rows.T * weight) @ (root @ missing[:, axis])
+            weight = 1.0 / (1.0 + misfit / CAUCHY**2)
+            rows, lag, seen = root @ design, root @ lags, root @ missing
+            weighted = rows.T * weight
+            own = weighted @ rows
+            for axis in axes:
+                columns = np.append(
+                    POSE_SIZE * positions.shot_index + 3 + axis,
+                    [extra_at + axis, extra_at + 3 + axis],
+                )
+                matrix[np.ix_(columns, columns)] += own
+                matrix[columns, -1] += weighted @ lag[:, axis]
+                matrix[-1, columns] += weighted @ lag[:, axis]
+                matrix[-1, -1] += weight @ lag[:, axis] ** 2
+                right[columns] += weighted @ seen[:, axis]
+                right[-1] += weight @ (lag[:, axis] * seen[:, axis])
 
     def _add_level(self, matrix: Array, right: Array) -> None:
         down = self._down()

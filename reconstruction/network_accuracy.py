@@ -65,6 +65,8 @@ def network_accuracy(
         "cameras": {name: _camera(adjusted, name, focal_priors[name]) for name in adjusted.cameras},
         "position_offset_m": adjusted.position_offset.tolist(),
         "position_drift_m": adjusted.position_drift.tolist(),
+        "position_delay_s": adjusted.position_delay,
+        "position_delay_s_sigma": float(np.sqrt(adjusted.covariance[-1, -1])),
         "position_rmse_m": _rmse(adjusted.position_residuals),
         "control_points": [
             _point(point, "residual_m", xyz, block)

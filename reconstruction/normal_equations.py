@@ -2,8 +2,8 @@
 
 Unknowns of the reduced system, in this order: six for each shot (rotation increment in camera
 axes, centre), `CAMERA_SIZE` for each camera (f, cx, cy, k1, k2, k3, p1, p2, readout time) and
-`EXTRA_SIZE` for the shared offset and drift of the measured positions. Points are eliminated one by
-one, so that memory is that of the reduced system and of one track.
+`EXTRA_SIZE` for the shared offset, drift and delay of the measured positions. Points are eliminated
+one by one, so that memory is that of the reduced system and of one track.
 
 Each observation has a ``motion``: how far its photo's centre moves, in metres for each second that
 reading the sensor takes, between the middle row and the observation's row.
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 POSE_SIZE = 6
 CAMERA_SIZE = 9
-EXTRA_SIZE = 6
+EXTRA_SIZE = 7
 _WIDEST = 9  # of a parameter block
 # Of the trace, keeps a point without parallax invertible. With more of it, thousands of points that
 # know nothing of place and height would hold the whole block.

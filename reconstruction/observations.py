@@ -23,8 +23,12 @@ Array = NDArray[np.float64]
 # (east, north, up): by the receiver, and with control by the difference of two datums.
 _OFFSET_M = {"rtk": (0.03, 0.03, 0.05), "consumer": (3.0, 3.0, 8.0)}
 _DRIFT_M = {"rtk": (0.005, 0.005, 0.01), "consumer": (3.0, 3.0, 3.0)}
+# What they may lag behind the photos by. With corrections receivers tell the moment of exposure.
+_DELAY_S = {"rtk": 1e-3, "consumer": 2.0}
 _DATUM_OFFSET_M = (20.0, 20.0, 200.0)
 _WORTHLESS_M = 1e4
+_U95 = 1.96  # half of a 95 % interval, in sigmas
+_LATE = 3.0  # sigmas from which on a delay is told
 _WILD = 4.0  # sigmas from which on a position or altitude is named to the surveyor
 # Of a focal length that was found without any hint; relative.
 _FOUND_SIGMA = 0.15
@@ -64,7 +68,7 @@ def position_observations(
     control : Control
     """
     known = np.flatnonzero(np.isfinite(measured[:, 0]))
-    seconds = _seconds([photos[placed.shots[index].name] for index in known])
+    seconds, are_times = _seconds([photos[placed.shots[index].name] for index in known])
     order = np.argsort(seconds, kind="stable")
     known, seconds = known[order], seconds[order]
     given = [photos[placed.shots[index].name].position for index in known]
@@ -79,10 +83,16 @@ def position_observations(
     altitudes = np.array([p.altitude_m for p in positions], dtype=np.float64)
     sigma[lost, 2] = _doubt_m((altitudes - centres[:, 2])[lost])
     xyz[lost, 2] = centres[lost, 2]
-    found = MeasuredPositions(known.astype(np.int32), xyz, sigma, seconds, np.zeros(3), np.zeros(3))
+    nothing = np.zeros(3)
+    found = MeasuredPositions(known.astype(np.int32), xyz, sigma, seconds, nothing, nothing, 0.0)
     kind = "rtk" if found.are_precise else "consumer"
     offset = _DATUM_OFFSET_M if control.control_points else _OFFSET_M[kind]
-    return replace(found, offset_sigma=np.array(offset), drift_sigma=np.array(_DRIFT_M[kind]))
+    return replace(
+        found,
+        offset_sigma=np.array(offset),
+        drift_sigma=np.array(_DRIFT_M[kind]),
+        delay_sigma=_DELAY_S[kind if are_times else "rtk"],
+    )
 
 
 def _doubt_m(rises: Array) -> Array:
@@ -137,13 +147,26 @@ def wild_positions(
     return tuple(notes)
 
 
-def _seconds(photos: list[Photo]) -> Array:
-    """When each photo was taken; where that is not known of all, their order counts."""
+def late_positions(adjusted: Adjusted) -> tuple[str, ...]:
+    """A note on positions that lag behind the photos by more than chance."""
+    sigma = float(np.sqrt(adjusted.covariance[-1, -1]))
+    delay = adjusted.position_delay
+    if abs(delay) < _LATE * sigma:
+        return ()
+    return (
+        f"The measured positions {'lag behind' if delay > 0.0 else 'are ahead of'} the photos by"
+        f" {abs(delay):.1f} ± {_U95 * sigma:.1f} s, which was taken into account. Positions of the"
+        " flight's own log, written for the moments of exposure, would be more accurate.",
+    )
+
+
+def _seconds(photos: list[Photo]) -> tuple[Array, bool]:
+    """When each photo was taken, True; where that is not known of all, their order, False."""
     seconds = np.array([seconds_of(photo.captured_at) for photo in photos])
     if len(photos) and np.isfinite(seconds).all() and np.ptp(seconds) > 0.0:
-        return seconds
+        return seconds, True
     names = [photo.captured_at or photo.name for photo in photos]
-    return np.argsort(np.argsort(names, kind="stable"), kind="stable").astype(np.float64)
+    return np.argsort(np.argsort(names, kind="stable"), kind="stable").astype(np.float64), False
 
 
 def control_observations(

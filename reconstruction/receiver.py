@@ -6,9 +6,10 @@ better: it depends on how fast they change and how the flight goes to and fro. P
 places to centimetres but for a similarity, so what is left between the two shows the errors.
 
 They are modelled as a part that fades with time (Gauss and Markov) and a part that every photo has
-for itself. How long the memory is and how large the parts are is not decided: every model counts by
-its restricted likelihood [1]_, which knows that a similarity was fitted, and the covariance is the
-mean over all models.
+for itself, beside a delay: cameras with a receiver of their own write where they were seconds
+before. How long the memory is and how large the parts are is not decided: every model counts by
+its restricted likelihood [1]_, which knows that a similarity and a delay were fitted, and the
+covariance is the mean over all models.
 
 References
 ----------
@@ -58,15 +59,24 @@ class _Model:
     log_likelihood: float
 
 
-def plan_covariance(errors_m: Array, centres_m: Array, seconds: Array, sigma_m: Array) -> Array:
+def plan_covariance(
+    errors_m: Array,
+    centres_m: Array,
+    velocities_m_s: Array,
+    delay_sigma_s: float,
+    seconds: Array,
+    sigma_m: Array,
+) -> Array:
     """Covariance of the errors of the positions in plan, the same to the east and to the north.
 
     Parameters
     ----------
     errors_m : ndarray, shape (k, 2)
-        Photos' places less measured positions; a similarity of the places may be amiss.
-    centres_m : ndarray, shape (k, 2)
-        The photos' places.
+        Places less measured positions; a similarity of the places and a delay may be amiss.
+    centres_m, velocities_m_s : ndarray, shape (k, 2)
+        Those places, and how fast the flight moved there.
+    delay_sigma_s : float
+        How well the delay was known beforehand, for errors as large as stated.
     seconds : ndarray, shape (k,)
         When they were taken.
     sigma_m : ndarray, shape (k,)
@@ -79,13 +89,15 @@ def plan_covariance(errors_m: Array, centres_m: Array, seconds: Array, sigma_m: 
     # As complex numbers, east and north of a similarity are one linear equation.
     scaled = errors_m @ [1.0, 1.0j] / sigma_m
     design = np.column_stack((centres_m @ [1.0, 1.0j], np.ones(len(scaled)))) / sigma_m[:, None]
+    delayed = delay_sigma_s * (velocities_m_s @ [1.0, 1.0j]) / sigma_m
     tame = np.abs(scaled) < _WILD
     if tame.sum() < _LEAST_TAME:
         tame[:] = True
-    equations = np.column_stack((design, scaled)).astype(np.complex128)
+    equations = np.column_stack((design, delayed, scaled)).astype(np.complex128)
     models = [
-        _weigh(equations[tame], seconds[tame], memory_s, share)
+        _weigh(equations[tame], faded, memory_s, share)
         for memory_s in _memories(seconds)
+        for faded in [_faded(seconds[tame], memory_s)]
         for share in _SHARES
     ]
     likelihood = np.array([model.log_likelihood for model in models])
@@ -94,7 +106,8 @@ def plan_covariance(errors_m: Array, centres_m: Array, seconds: Array, sigma_m: 
     total = np.zeros((len(seconds), len(seconds)))
     for model, weight in zip(models, chance, strict=True):
         if weight > 1e-4:
-            total += weight * model.variance * _correlation(seconds, model.memory_s, model.share)
+            faded = _faded(seconds, model.memory_s)
+            total += weight * model.variance * _with_share(faded, model.share)
     # What is wild has an error of its own.
     total += np.diag(np.where(tame, 0.0, np.abs(scaled) ** 2))
     return total * np.outer(sigma_m, sigma_m)
@@ -108,25 +121,35 @@ def _memories(seconds: Array) -> Array:
 
 
 def _weigh(
-    equations: NDArray[np.complex128], seconds: Array, memory_s: float, share: float
+    equations: NDArray[np.complex128], faded: Array, memory_s: float, share: float
 ) -> _Model:
-    """A model with its restricted likelihood; the last column of equations is the errors."""
-    count, columns = equations.shape
-    root = np.linalg.cholesky(_correlation(seconds, memory_s, share))
+    """A model with its restricted likelihood; the last columns are delay and errors."""
+    root = np.linalg.cholesky(_with_share(faded, share))
     white = scipy.linalg.solve_triangular(root, equations, lower=True)
-    size = np.abs(np.diagonal(np.linalg.qr(white, mode="r")))
+    size = np.asarray(np.linalg.qr(white, mode="r"))
+    # What the similarity leaves of both. A delay is a real number, known to one beforehand.
+    delayed, errors = size[2:, 2:].T
+    delay_weight = 1.0 + np.linalg.norm(delayed) ** 2
+    explained = np.vdot(delayed, errors).real ** 2 / delay_weight
     # Two real numbers for each complex one.
-    freedom = 2.0 * (count - (columns - 1)) + _STATED_COUNT
-    squares = size[-1] ** 2 + _STATED_COUNT
-    log_determinants = np.log(np.diagonal(root)).sum() + np.log(size[:-1]).sum()
+    freedom = 2.0 * (len(equations) - 2) + _STATED_COUNT
+    squares = np.linalg.norm(errors) ** 2 - explained + _STATED_COUNT
+    log_determinants = np.log(np.diagonal(root)).sum() + np.log(np.abs(np.diagonal(size)[:2])).sum()
     return _Model(
         memory_s,
         share,
         float(squares / (freedom - 2.0)),
-        float(-2.0 * log_determinants - 0.5 * freedom * np.log(squares)),
+        float(
+            -2.0 * log_determinants - 0.5 * np.log(delay_weight) - 0.5 * freedom * np.log(squares)
+        ),
     )
 
 
-def _correlation(seconds: Array, memory_s: float, share: float) -> Array:
-    lag = np.abs(seconds[:, None] - seconds)
-    return (1.0 - share) * np.exp(-lag / memory_s) + share * np.eye(len(seconds))
+def _faded(seconds: Array, memory_s: float) -> Array:
+    """Correlation of the part that fades."""
+    return np.asarray(np.exp(-np.abs(seconds[:, None] - seconds) / memory_s))
+
+
+def _with_share(faded: Array, share: float) -> Array:
+    """Correlation of both parts together."""
+    return (1.0 - share) * faded + share * np.eye(len(faded))

@@ -26,7 +26,7 @@ from reconstruction.photo import Photo
 
 Array = NDArray[np.float64]
 
-_LONGEST_S = 20.0  # between photos; what a drone does in longer breaks is anybody's guess
+LONGEST_S = 20.0  # between photos; what a drone does in longer breaks is anybody's guess
 _SAME = 0.5  # relative difference up to which two velocities are of the same straight flight
 
 
@@ -73,7 +73,7 @@ def _velocities(centres: Array, times_s: Array) -> Array:
     """Velocities (n, 3) of centres in their order of time; 0 where there is no saying."""
     velocities = np.zeros_like(centres)
     gaps_s = np.diff(times_s)
-    usable = (gaps_s > 0.0) & (gaps_s < _LONGEST_S)
+    usable = (gaps_s > 0.0) & (gaps_s < LONGEST_S)
     legs = np.diff(centres, axis=0) / np.where(usable, gaps_s, 1.0)[:, None]
     # Leg i joins photos i and i + 1; straight[i]: the legs on both sides of photo i agree.
     straight = np.zeros(len(centres), bool)

@@ -91,6 +91,7 @@ def measure(rng, shots, sigma=(0.015, 0.015, 0.03)):
         np.linspace(-0.5, 0.5, count),
         np.array([0.01, 0.01, 0.02]),
         np.array([0.005, 0.005, 0.01]),
+        1e-6,
     )
 
 

@@ -15,6 +15,7 @@ from reconstruction.georeference import thinned
 from reconstruction.turned import turned_back
 
 from .planted_survey import (
+    FRAME,
     LENS,
     TARGETS,
     errors,
@@ -104,6 +105,43 @@ def test_a_receiver_that_wanders_slowly_tells_the_scale(truth):
     sigma = result.accuracy["horizontal_scale_sigma"]
     assert sigma < 0.006
     assert abs(found / planted - 1.0) < 3.0 * sigma
+
+
+@pytest.mark.parametrize("delay_s", [3.0, 0.0])
+def test_a_receiver_that_lags_behind_the_photos_is_found(truth, delay_s):
+    """Strips to and fro at 5 m/s, where the receiver was seconds before, off by a slow walk."""
+    model, _ = truth
+    order = [
+        row * 5 + (column if row % 2 else 4 - column) for row in range(4) for column in range(5)
+    ]
+    centres = np.array([model.shots[number].centre for number in order])
+    seconds = 5.0 * np.arange(20)
+    past = np.column_stack([np.interp(seconds - delay_s, seconds, axis) for axis in centres.T])
+    walk_m = np.cumsum(np.random.default_rng(3).normal(0.0, 0.3, (20, 3)), axis=0)
+    photos = list(photos_of(model, "consumer"))
+    for number, second, place in zip(order, seconds, past + walk_m, strict=True):
+        latitude, longitude, altitude = FRAME.to_geodetic(place[None])
+        photos[number] = replace(
+            photos[number],
+            captured_at=f"2026-05-04T10:{int(second) // 60:02d}:{int(second) % 60:02d}",
+            position=replace(
+                photos[number].position, latitude_deg=float(latitude[0]),
+                longitude_deg=float(longitude[0]), altitude_m=float(altitude[0]),
+            ),
+        )  # fmt: skip
+    result = run(free(model), tuple(photos))
+    sigma = result.accuracy["position_delay_s_sigma"]
+    assert sigma < 0.5
+    assert abs(result.accuracy["position_delay_s"] - delay_s) < 3.0 * sigma
+    assert any("lag behind the photos by" in note for note in result.notes) == (delay_s > 0.0)
+    found, planted = (
+        np.linalg.norm(places - places.mean(axis=0))
+        for block in (result.block, model)
+        for places in [np.array([shot.centre for shot in block.shots])]
+    )
+    scale_sigma = result.accuracy["horizontal_scale_sigma"]
+    assert scale_sigma < 0.03
+    assert abs(found / planted - 1.0) < 3.0 * scale_sigma
 
 
 def test_gimbal_overrules_a_hillside_flight(truth):

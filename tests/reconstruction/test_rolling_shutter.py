@@ -69,7 +69,7 @@ def adjusted(readout_s: float, is_known_to_move: bool = True):
     xyz = np.array([shot.centre for shot in shots]) + rng.normal(0.0, 0.02, (len(shots), 3))
     positions = MeasuredPositions(
         np.arange(len(shots), dtype=np.int32), xyz, np.full((len(shots), 3), 0.02),
-        np.linspace(-0.5, 0.5, len(shots)), np.full(3, 0.02), np.full(3, 0.005),
+        np.linspace(-0.5, 0.5, len(shots)), np.full(3, 0.02), np.full(3, 0.005), 1e-6,
     )  # fmt: skip
     none = np.empty(0, np.int32)
     control = ControlObservations(np.empty((0, 3)), np.empty((0, 3)), none, none, np.empty((0, 2)))
