@@ -25,7 +25,12 @@ from reconstruction.network import (
     FocalPrior,
     MeasuredPositions,
 )
-from reconstruction.network_accuracy import contradicting_lenses, loosely_known, network_accuracy
+from reconstruction.network_accuracy import (
+    contradicting_lenses,
+    loosely_known,
+    network_accuracy,
+    poor_fit,
+)
 from reconstruction.observations import (
     control_observations,
     focal_priors,
@@ -157,6 +162,7 @@ def georeference(
             *late_positions(adjusted),
             *wild_positions(placed, given.positions, adjusted),
             *_turned_note(turned),
+            *poor_fit(accuracy),
             *contradicting_lenses(accuracy),
             *loosely_known(accuracy, precise and _agreeing(adjusted), control),
         ),

@@ -25,6 +25,7 @@ _HOLDING_POINTS = 3  # of control, which hold a block
 _U95 = 1.96  # half of a 95 % interval, in sigmas
 # Volumes that scale leaves less certain than this share are told of.
 _LOOSE = 0.02
+_POOR_FIT_PX = 1.5
 _CONTRADICTION = 2.0  # sigmas between the focal length that is stated and the one that fits
 
 
@@ -130,6 +131,19 @@ def loosely_known(
         f"Volumes are uncertain by ± {volume_u95:.0%} and elevations by"
         f" ± {_U95 * accuracy['vertical_sigma_m']:.1f} m, because {' and '.join(causes)}."
         f" {' '.join(remedies)}",
+    )
+
+
+def poor_fit(accuracy: Mapping[str, Any]) -> tuple[str, ...]:
+    """A note where the photos agree with each other far worse than those of a usual camera do."""
+    error_px = accuracy["reprojection_error_px"]
+    if error_px <= _POOR_FIT_PX:
+        return ()
+    return (
+        f"The photos fit each other to {error_px:.1f} px only, usual are 0.3 to 0.6 px: less of the"
+        " surface is found, and all ± may be too small. Cameras that read their rows slowly, very"
+        " wide lenses, vibration and photos that were edited do that: fly slower or with a"
+        " mechanical shutter, and give the camera's own files.",
     )
 
 

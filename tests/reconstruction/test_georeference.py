@@ -356,3 +356,13 @@ def test_precise_positions_of_other_photos_are_not_precise(truth):
     (note,) = [note for note in result.notes if "uncertain" in note]
     assert re.search(r"distances are known to ± \d.*ground control", note)
     assert re.search(r"20 measured positions are up to \d+\.\d m away", "\n".join(result.notes))
+
+
+@pytest.mark.parametrize(("smear_px", "is_told"), [(0.0, False), (3.0, True)])
+def test_photos_that_fit_each_other_badly_are_told(truth, smear_px, is_told):
+    model, _ = truth
+    pixels = model.tie_points.pixels
+    smear = np.random.default_rng(6).normal(0.0, smear_px, pixels.shape)
+    poor = replace(model, tie_points=replace(model.tie_points, pixels=pixels + smear))
+    notes = run(free(poor), photos_of(poor, "rtk")).notes
+    assert any("fit each other to 2." in note for note in notes) == is_told
