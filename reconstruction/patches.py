@@ -13,7 +13,7 @@ import numpy as np
 
 _ITERATIONS = 12
 _STILL_PX = 0.01
-_LEAST_CONTRAST = 2.0  # standard deviation of the grey values of a patch
+_LEAST_CONTRAST = 0.5  # standard deviation of grey values: below it only rounding is left
 _LEAST_CORNER = 1e-3  # determinant over squared trace of the gradients: an edge slides along itself
 
 

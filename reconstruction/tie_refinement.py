@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 _HALF_PX = 14  # of a patch's side
 _BLUR_PX = 0.6  # sigma: what interpolation between pixels cannot follow is left out
 _REACH_PX = 8.0
-_LEAST_LIKENESS = 0.8
+_LEAST_LIKENESS = 0.5
 _NEIGHBOURS = 9  # tie points that tell which way the ground faces
 _LEAST_FACING = 0.5  # cosine between the ground's normal and the view
 _ALIKE = 0.7  # of the coarsest view of a point: what is as coarse can give its patch
@@ -246,4 +246,4 @@ def run(inputs: TieInputs, options: None, folder: Path, run: Run) -> SparseModel
     return model
 
 
-TIES: Stage[TieInputs, None, SparseModel] = Stage("ties", 3, 0.3, run, SparseModel.load)
+TIES: Stage[TieInputs, None, SparseModel] = Stage("ties", 4, 0.3, run, SparseModel.load)
