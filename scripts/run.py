@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,10 +37,14 @@ def main() -> int:
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = chosen.folder.resolve()
+    cluster = _cluster(folder)
+    if not folder.exists():
+        # It was deleted, to begin anew; rows of surveys that are gone would be half of a state.
+        shutil.rmtree(cluster, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         url = f"http://127.0.0.1:{chosen.port}"
-        with services(folder, url, _cluster(folder)) as environment:
+        with services(folder, url, cluster) as environment:
             _step("migrating", ["-m", "flask", "--app", "wsgi", "db", "upgrade"], environment)
             with (
                 _process(_web(chosen.port), environment),
