@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
-import pyproj
 
 from reconstruction.control import Control
 from reconstruction.coverage import measure_coverage
+from reconstruction.frame import median_apart_m
 from reconstruction.layout import lay_out
 from reconstruction.photo import LEAST_PHOTOS, Photo
 from reconstruction.picture_findings import judge_pictures
@@ -98,12 +99,11 @@ def _elsewhere(photos: tuple[Photo, ...], control: Control | None) -> Iterator[F
     positions = [photo.position for photo in photos if photo.position]
     if not points or not positions:
         return
-    pairs = [
-        (point.longitude_deg, point.latitude_deg, position.longitude_deg, position.latitude_deg)
-        for point in points
-        for position in positions
-    ]
-    apart_m = float(np.median(pyproj.Geod(ellps="WGS84").inv(*np.transpose(pairs))[2]))
+    some, others = (
+        [(place.latitude_deg, place.longitude_deg) for place in places]
+        for places in zip(*product(points, positions), strict=True)
+    )
+    apart_m = median_apart_m(some, others)
     if apart_m > _ELSEWHERE_KM * 1000.0:
         yield Finding(
             "warn",

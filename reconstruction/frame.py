@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyproj
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
@@ -139,6 +139,24 @@ def _terms(points: Array) -> Array:
     """Design matrix of the quadratic polynomial, shape (n, 10)."""
     x, y, z = points.T
     return np.column_stack((np.ones_like(x), x, y, z, x * x, x * y, y * y, x * z, y * z, z * z))
+
+
+def median_apart_m(some_deg: ArrayLike, others_deg: ArrayLike) -> float:
+    """Median distance of places from their counterparts, metres along the WGS 84 ellipsoid.
+
+    Parameters
+    ----------
+    some_deg, others_deg : array_like, shape (n, 2)
+        Latitude and longitude.
+
+    Examples
+    --------
+    >>> round(median_apart_m([(0.0, 179.5)], [(0.0, -179.5)]))
+    111319
+    """
+    some, others = np.transpose(some_deg), np.transpose(others_deg)
+    _, _, apart_m = pyproj.Geod(ellps="WGS84").inv(some[1], some[0], others[1], others[0])
+    return float(np.median(apart_m))
 
 
 def utm_epsg(latitude_deg: float, longitude_deg: float) -> int:

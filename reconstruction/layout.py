@@ -16,7 +16,7 @@ from reconstruction.photo import Photo
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-EARTH_RADIUS_M = 6_371_000.0
+_EARTH_RADIUS_M = 6_371_000.0
 # A footprint is drawn out to here; obliquer than that and it ends at the horizon.
 _TILT_LIMIT_DEG = 50.0
 _HEIGHT_RANGE_M = (3.0, 3000.0)
@@ -189,7 +189,7 @@ def _local_metres(photos: tuple[Photo, ...]) -> Array:
     offset[:, 0] = (offset[:, 0] + 180.0) % 360.0 - 180.0
     offset -= np.median(offset[known], axis=0)
     shrink = np.cos(np.deg2rad(np.median(geodetic[known, 1])))
-    return np.deg2rad(offset) * EARTH_RADIUS_M * [shrink, 1.0]
+    return np.deg2rad(offset) * _EARTH_RADIUS_M * [shrink, 1.0]
 
 
 def _wild(xy: Array) -> Mask:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from reconstruction.coordinate_file import (
     CoordinateFile,
     PhotoNames,
@@ -14,7 +12,7 @@ from reconstruction.coordinate_file import (
     read_coordinate_file,
 )
 from reconstruction.errors import InputError
-from reconstruction.layout import EARTH_RADIUS_M
+from reconstruction.frame import median_apart_m
 from reconstruction.photo import LEAST_PHOTOS, Photo, Position
 from reconstruction.wording import counted
 
@@ -185,13 +183,10 @@ def _elsewhere(
     if not both:
         return ()
     own, given = (
-        np.radians([(place.latitude_deg, place.longitude_deg) for place in some])
+        [(place.latitude_deg, place.longitude_deg) for place in some]
         for some in zip(*both, strict=True)
     )
-    apart = given - own
-    apart[:, 1] = (apart[:, 1] + np.pi) % (2.0 * np.pi) - np.pi
-    apart[:, 1] *= np.cos(own[:, 0])
-    apart_m = float(np.median(np.linalg.norm(apart, axis=1))) * EARTH_RADIUS_M
+    apart_m = median_apart_m(own, given)
     if apart_m < _ELSEWHERE_M:
         return ()
     return (
